@@ -1,0 +1,177 @@
+"""Keys and what they do: derive one per purpose, hash addresses, seal what lies at rest.
+
+Every key is named; the first signs and encrypts, all verify and open (contract D29,
+reliability.md items 38-41).
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from prefs.domain.address import Address
+from prefs.errors import SettingsError
+
+KEY_BYTES = 32
+ADDRESS_KEY_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """One named secret; a ``retired`` one only verifies unsubscribe tokens (contract D29)."""
+
+    kid: str
+    secret: bytes
+    retired: bool = False
+
+
+def parse_secret_keys(text: str) -> tuple[SecretKey, ...]:
+    """Return the keys of ``kid:base64,kid:base64,-kid:base64``, newest first.
+
+    Raises:
+        SettingsError: A key that is malformed, too short, or named twice; the message says which.
+    """
+    keys = tuple(_parse_secret_key(part.strip()) for part in text.split(",") if part.strip())
+    if not any(not key.retired for key in keys):
+        raise SettingsError("PREFS_SECRET_KEYS needs at least one key: kid:base64 of 32 random bytes.")
+    if len({_kid_byte(key.kid) for key in keys}) != len(keys):
+        raise SettingsError("PREFS_SECRET_KEYS: two key ids cannot be told apart in links. Rename one.")
+    return keys
+
+
+def _parse_secret_key(part: str) -> SecretKey:
+    kid, colon, encoded = part.removeprefix("-").partition(":")
+    if not kid or not colon:
+        raise SettingsError("PREFS_SECRET_KEYS: each key is written kid:base64, with commas between.")
+    try:
+        secret = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise SettingsError(f"PREFS_SECRET_KEYS: key {kid} is not base64.") from error
+    if len(secret) < KEY_BYTES:
+        raise SettingsError(f"PREFS_SECRET_KEYS: key {kid} is shorter than 32 bytes.")
+    return SecretKey(kid, secret, part.startswith("-"))
+
+
+def _kid_byte(kid: str) -> int:
+    return hashlib.sha256(kid.encode()).digest()[0]
+
+
+class Keyring:
+    """The secret keys, and the keys derived from them, one per purpose."""
+
+    def __init__(self, keys: Sequence[SecretKey]) -> None:
+        self.keys = tuple(keys)
+        self.first = next(key for key in self.keys if not key.retired)
+        self._by_byte = {_kid_byte(key.kid): key for key in self.keys}
+        self._derived: dict[tuple[str, str], bytes] = {}
+
+    def derive(self, purpose: str, kid: str | None = None) -> bytes:
+        """Return the 32-byte key for a purpose, from the signing key or the named one."""
+        name = kid or self.first.kid
+        if (purpose, name) not in self._derived:
+            secret = next(key.secret for key in self.keys if key.kid == name)
+            derivation = HKDF(SHA256(), KEY_BYTES, salt=None, info=f"prefs:{purpose}".encode())
+            self._derived[purpose, name] = derivation.derive(secret)
+        return self._derived[purpose, name]
+
+    def kid_byte(self, kid: str | None = None) -> int:
+        """Return the byte that names a key in tokens and sealed values."""
+        return _kid_byte(kid or self.first.kid)
+
+    def key_of_byte(self, byte: int) -> SecretKey | None:
+        """Return the key a token or sealed value names, or None."""
+        return self._by_byte.get(byte)
+
+
+class AddressKeys:
+    """Keyed hashes of addresses: the only form an address is looked up by (contract D2).
+
+    The first key writes; all are tried. HMAC-SHA-256 as two pre-keyed hash objects, half the
+    cost of ``hmac.digest``.
+    """
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        self._pairs = [_keyed_pair(key) for key in keys]
+
+    def key(self, address: Address) -> bytes:
+        """Return the 16-byte key an address is stored under."""
+        return _digest(self._pairs[0], address.keyed_values[0])
+
+    def candidates(self, address: Address) -> tuple[bytes, ...]:
+        """Return every key the address may be stored under, its own first."""
+        return tuple(_digest(pair, value) for value in address.keyed_values for pair in self._pairs)
+
+    def hash_list_keys(self, address: Address) -> tuple[bytes, ...]:
+        """Return the keys of the address in lists that hold only hashes (contract D34)."""
+        plain = address.value.encode()
+        names = (
+            f"sha256:{hashlib.sha256(plain).hexdigest()}",
+            f"md5:{hashlib.md5(plain, usedforsecurity=False).hexdigest()}",
+        )
+        return tuple(_digest(pair, name) for name in names for pair in self._pairs)
+
+
+@lru_cache(maxsize=16)
+def _keyed_pair(key: bytes) -> tuple[Any, Any]:
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+    return inner, hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+
+def _digest(pair: tuple[Any, Any], value: str) -> bytes:
+    inner, outer = pair[0].copy(), pair[1].copy()
+    inner.update(value.encode())
+    outer.update(inner.digest())
+    digest: bytes = outer.digest()[:ADDRESS_KEY_BYTES]
+    return digest
+
+
+class Vault:
+    """AES-256-GCM for what lies at rest; ``context`` ties a sealed value to its row (item 40)."""
+
+    def __init__(self, ring: Keyring) -> None:
+        self._ring = ring
+
+    def seal(self, plain: bytes, *, context: bytes) -> bytes:
+        """Return key byte, nonce and ciphertext."""
+        nonce = os.urandom(12)
+        return bytes([self._ring.kid_byte()]) + nonce + self._cipher(None).encrypt(nonce, plain, context)
+
+    def open(self, sealed: bytes, *, context: bytes) -> bytes:
+        """Return what was sealed. Raises ``ValueError`` when the key is gone or anything was changed."""
+        key = self._ring.key_of_byte(sealed[0]) if sealed else None
+        if key is None:
+            raise ValueError("sealed under a key that is no longer in PREFS_SECRET_KEYS")
+        try:
+            return self._cipher(key.kid).decrypt(sealed[1:13], sealed[13:], context)
+        except InvalidTag as error:
+            raise ValueError("a sealed value does not open: changed, or out of place") from error
+
+    def seal_text(self, plain: str, *, context: bytes) -> bytes:
+        """Return a text sealed."""
+        return self.seal(plain.encode(), context=context)
+
+    def open_text(self, sealed: bytes, *, context: bytes) -> str:
+        """Return a sealed text."""
+        return self.open(sealed, context=context).decode()
+
+    def seal_json(self, plain: Any, *, context: bytes) -> bytes:
+        """Return a JSON value sealed; times and the like become text."""
+        return self.seal(json.dumps(plain, default=str).encode(), context=context)
+
+    def open_json(self, sealed: bytes, *, context: bytes) -> Any:
+        """Return a sealed JSON value."""
+        return json.loads(self.open(sealed, context=context))
+
+    def _cipher(self, kid: str | None) -> AESGCM:
+        return AESGCM(self._ring.derive("vault", kid))

@@ -1,0 +1,173 @@
+"""Addresses: one canonical form at the edge, and nothing folded that could be two people.
+
+Rules: rules.md section 7, A-5 and A-6; reliability.md item 36. A number that libphonenumber
+calls invalid is kept: an opt-out for it must be honoured all the same.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+import idna
+
+from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel
+from prefs.errors import InvalidAddress
+
+LONGEST = 320
+_LONGEST_REFERENCE = 512
+_PLAIN_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+)
+_E164 = re.compile(r"\+[1-9][0-9]{7,14}")
+_SHORT_CODE = re.compile(r"[0-9]{3,6}")
+_PREFIXES = ("whatsapp:", "rcs:", "tel:", "sms:")
+
+# Calling codes of the EEA and the United Kingdom (ITU-T E.164 assignments).
+_EEA_UK_CODES = tuple(
+    f"+{code}"
+    for code in "43 32 359 385 357 420 45 372 358 33 49 30 36 353 39 371 370 352 356 31 48 351 40 421 386 34 46 354 423 47 44".split()  # noqa: SIM905
+)
+
+_MENDS = {
+    "empty": "Enter an address.",
+    "wrong_type": "An address is text.",
+    "too_long": "This is too long for an address.",
+    "control_character": "Remove the line breaks and control characters.",
+    "no_at_sign": "An email address has an @ sign, like name@example.com.",
+    "two_at_signs": "An email address has one @ sign; remove the others.",
+    "bad_domain": "The part after the @ sign is not a domain name.",
+    "no_local_part": "The part before the @ sign is missing or not usable.",
+    "no_digits": "A telephone number has digits, like +14155550123.",
+    "no_country_code": "Add the country code, like +49.",
+    "too_short": "This number is too short.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a channel reaches somebody; ``value`` is canonical, ``original`` is what to send to."""
+
+    kind: AddressKind
+    value: str
+    original: str
+
+    @property
+    def lookup_values(self) -> tuple[str, ...]:
+        """The canonical form first, then other forms known to reach the same telephone (rules.md 7.2)."""
+        return (self.value, *_phone_variants(self.value)) if self.kind is AddressKind.PHONE else (self.value,)
+
+    @property
+    def keyed_values(self) -> tuple[str, ...]:
+        """What the keyed hash is made from (contract D2)."""
+        prefix = f"{self.kind}:" if self.kind in {AddressKind.PUSH, AddressKind.POSTAL} else ""
+        return tuple(prefix + value for value in self.lookup_values)
+
+
+def parse_address(channel: Channel, text: object, *, default_region: str = "US") -> Address:
+    """Return the address a channel would use.
+
+    Raises:
+        InvalidAddress: ``code`` names the problem; the message says the mend, never the address.
+    """
+    if not isinstance(text, str):
+        raise _refused("wrong_type")
+    original = text.strip()
+    if not original:
+        raise _refused("empty")
+    kind = KIND_OF_CHANNEL[channel]
+    if len(original) > (LONGEST if kind in {AddressKind.EMAIL, AddressKind.PHONE} else _LONGEST_REFERENCE):
+        raise _refused("too_long")
+    if any(unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} for letter in original):
+        raise _refused("control_character")
+    if kind is AddressKind.EMAIL:
+        return Address(kind, _email(original), original)
+    if kind is AddressKind.PHONE:
+        number = _phone(original, default_region)
+        return Address(kind, number, number)
+    return Address(kind, unicodedata.normalize("NFC", original), original)
+
+
+def masked(address: Address) -> str:
+    """Return what a page may show: ``a••@example.com``, ``••• ••• 0142``, or nothing."""
+    if address.kind is AddressKind.EMAIL:
+        local, _, domain = address.value.rpartition("@")
+        return f"{local[:1]}••@{domain}"
+    if address.kind is AddressKind.PHONE:
+        return f"••• ••• {address.value[-4:]}"
+    return ""
+
+
+def calling_code_region_is_eea_or_uk(number: str) -> bool:
+    """True for a number whose calling code belongs to the EEA or the United Kingdom (contract D10)."""
+    return number.startswith(_EEA_UK_CODES)
+
+
+def _refused(problem: str) -> InvalidAddress:
+    return InvalidAddress(_MENDS[problem], field="to", code=problem)
+
+
+def _email(text: str) -> str:
+    if text.isascii() and _PLAIN_EMAIL.fullmatch(text):
+        return text.lower()
+    text = unicodedata.normalize("NFC", text)
+    local, at, domain = text.rpartition("@")
+    if not at:
+        raise _refused("no_at_sign")
+    if "@" in local and not local.startswith('"'):
+        raise _refused("two_at_signs")
+    if not local or len(local.encode()) > 64 or (any(c.isspace() for c in local) and not local.startswith('"')):
+        raise _refused("no_local_part")
+    # casefold() may change the form again ("ß" gives "ss"), so NFC comes last as well.
+    folded = local.lower() if local.isascii() else unicodedata.normalize("NFC", local.casefold())
+    return f"{folded}@{_domain(domain)}"
+
+
+@lru_cache(maxsize=10_000)
+def _domain(text: str) -> str:
+    try:
+        domain = idna.encode(text.rstrip("."), uts46=True, transitional=False).decode().lower().rstrip(".")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise _refused("bad_domain") from error
+    if "." not in domain or len(domain) > 253:
+        raise _refused("bad_domain")
+    return domain
+
+
+def _phone(text: str, region: str) -> str:
+    if _E164.fullmatch(text):
+        return text
+    text = unicodedata.normalize("NFKC", text).strip()
+    for prefix in _PREFIXES:
+        if text.lower().startswith(prefix):
+            text = text[len(prefix) :].strip()
+    if not any(letter.isdigit() for letter in text):
+        raise _refused("no_digits")
+    if _E164.fullmatch(text) or _SHORT_CODE.fullmatch(text):
+        return text
+    return _parsed_phone(text, region)
+
+
+def _parsed_phone(text: str, region: str) -> str:
+    import phonenumbers  # noqa: PLC0415  its tables load in 30 ms, and canonical numbers need none of it
+
+    try:
+        parsed = phonenumbers.parse(text, region or None)
+    except phonenumbers.NumberParseException as error:
+        missing = error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE
+        raise _refused("no_country_code" if missing else "too_short") from error
+    number: str = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return number
+
+
+def _phone_variants(number: str) -> tuple[str, ...]:
+    # Mexico dropped the mobile 1 after +52 in 2019, Argentina writes a 9 after +54 for mobiles;
+    # both forms are still typed and delivered.
+    for code, mark, national_length in (("+52", "1", 10), ("+54", "9", 10)):
+        if number.startswith(code):
+            rest = number[len(code) :]
+            if len(rest) == national_length:
+                return (code + mark + rest,)
+            if len(rest) == national_length + 1 and rest.startswith(mark):
+                return (code + rest[1:],)
+    return ()

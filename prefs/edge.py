@@ -1,0 +1,213 @@
+"""What the Flask edges share: services, error answers, request ids, headers and limits."""
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from flask import Flask, Response, current_app, g, render_template, request
+from flask_wtf.csrf import CSRFProtect
+from jinja2 import TemplateNotFound
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from prefs import errors, logs
+
+if TYPE_CHECKING:
+    from prefs.wiring import Services
+
+log = logging.getLogger(__name__)
+
+MB = 1024 * 1024
+View = TypeVar("View", bound=Callable[..., Any])
+
+# Narrowest class first: the first that fits decides.
+STATUSES: tuple[tuple[type[errors.PrefsError], int], ...] = (
+    (errors.InvalidInput, 422),
+    (errors.NotFound, 404),
+    (errors.InvalidLink, 404),
+    (errors.NotAuthentic, 403),
+    (errors.Conflict, 409),
+    (errors.StoreUnavailable, 503),
+    (errors.ProviderError, 502),
+    (errors.PrefsError, 500),
+)
+RETRY_AFTER_SECONDS = 10
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "testserver"}
+
+csrf = CSRFProtect()
+
+
+def services() -> "Services":
+    """Return the services of the running app."""
+    return cast("Services", current_app.extensions["prefs"])
+
+
+def csrf_exempt(view: View) -> View:
+    """Mark a view whose caller proves itself otherwise: by a signed token, a signature, or an API key."""
+    return cast(View, csrf.exempt(view))
+
+
+def body_limit(number: int) -> Callable[[View], View]:
+    """Let one view take bodies of this many bytes instead of 1 MB."""
+
+    def mark(view: View) -> View:
+        view.body_limit = number  # type: ignore[attr-defined]  # read by ``_limit_body``
+        return view
+
+    return mark
+
+
+def problem(status: int, code: str, detail: str, field_errors: Sequence[dict[str, str]] = ()) -> Response:
+    """Return an RFC 9457 problem."""
+    body: dict[str, Any] = {
+        "type": f"/v1/docs#error-{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": g.get("request_id"),
+    }
+    if field_errors:
+        body["errors"] = list(field_errors)
+    answer = cast(Response, current_app.json.response(body))
+    answer.status_code = status
+    answer.mimetype = "application/problem+json"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
+
+
+def install(app: Flask, *, base_url: str, proxy_hops: int, development: bool) -> None:
+    """Put limits, ids, headers and error answers around an app."""
+    app.config.update(MAX_CONTENT_LENGTH=MB, MAX_FORM_MEMORY_SIZE=MB, MAX_FORM_PARTS=100)
+    if proxy_hops:
+        # Only the client's address is taken from proxies; links come from the base URL alone.
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=proxy_hops, x_proto=0, x_host=0, x_port=0, x_prefix=0
+        )
+    hosts = {re.sub(r"^https?://", "", base_url)} | (_LOCAL_HOSTS if development else set())
+    csrf.init_app(app)
+
+    @app.before_request
+    def begin() -> Response | None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        g.csp_nonce = secrets.token_urlsafe(16)
+        logs.request_id.set(g.request_id)
+        _limit_body(app)
+        return None if _host_is_ours(hosts, development=development) else problem(400, "bad_host", "Unknown host.")
+
+    @app.after_request
+    def finish(answer: Response) -> Response:
+        answer.headers["X-Request-Id"] = g.get("request_id", "")
+        return secure(answer, https=base_url.startswith("https://"))
+
+    app.register_error_handler(errors.PrefsError, _prefs_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def secure(answer: Response, *, https: bool) -> Response:
+    """Set the headers of reliability.md item 27."""
+    nonce = g.get("csp_nonce", "")
+    static = request.endpoint == "static"
+    answer.headers.update(
+        {
+            "Content-Security-Policy": (
+                f"default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src 'self' data:; "
+                "font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+                "object-src 'none'"
+            ),
+            "Cache-Control": "public, max-age=3600" if static else "no-store",
+            "Referrer-Policy": "strict-origin",
+            "X-Robots-Tag": "noindex",
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        }
+    )
+    if https:
+        answer.headers["Strict-Transport-Security"] = "max-age=31536000"
+    return answer
+
+
+def page(status: int, heading: str, text: str) -> Response:
+    """Return an error page in the recipient's design, or its words alone where templates are missing."""
+    try:
+        body = render_template("error.html", status=status, heading=heading, text=text)
+    except TemplateNotFound:
+        return Response(f"{heading}\n{text}\n", status, mimetype="text/plain")
+    return Response(body, status, mimetype="text/html")
+
+
+def _limit_body(app: Flask) -> None:
+    view = app.view_functions.get(request.endpoint or "")
+    limit = getattr(view, "body_limit", None)
+    if limit is not None:
+        request.max_content_length = limit
+        request.max_form_memory_size = limit
+
+
+def _host_is_ours(hosts: set[str], *, development: bool) -> bool:
+    host = request.environ.get("HTTP_HOST", "")
+    if request.path in {"/healthz", "/readyz"} or host in hosts:
+        return True
+    return development and re.sub(r":\d+$", "", host) in hosts
+
+
+def _wants_json() -> bool:
+    return request.path.startswith(("/v1/", "/healthz", "/readyz"))
+
+
+def _answer(status: int, code: str, detail: str, heading: str, field_errors: Sequence[dict[str, str]] = ()) -> Response:
+    if _wants_json():
+        return problem(status, code, detail, field_errors)
+    if request.path.startswith("/webhooks/") or (
+        request.method == "POST" and re.fullmatch(r"/u/[^/]+/?", request.path)
+    ):
+        answer = Response(f"{detail}\n", status, mimetype="text/plain")
+    else:
+        answer = page(status, heading, detail)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
+
+
+def _prefs_error(error: errors.PrefsError) -> Response:
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    if status >= 500:
+        log.error("request_failed", extra={"code": error.code, "status": status})
+    field_errors = []
+    if isinstance(error, errors.InvalidInput):
+        field_errors = [{"field": error.field, "code": error.code, "detail": str(error)}]
+    return _answer(status, error.code, str(error), "Sorry, that did not work", field_errors)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    code = re.sub(r"\W+", "_", HTTPStatus(status).phrase.lower())
+    answer = _answer(status, code, _WORDS.get(status, HTTPStatus(status).phrase + "."), _HEADINGS.get(status, "Sorry"))
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            answer.headers[name] = value
+    return answer
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("request_crashed", extra={"path": request.url_rule.rule if request.url_rule else "?"})
+    detail = f"Something went wrong on our side. Reference {g.get('request_id', '')}."
+    return _answer(500, "internal_error", detail, "Sorry, that did not work")
+
+
+_HEADINGS = {404: "This page does not exist", 405: "This cannot be done here"}
+_WORDS = {
+    400: "The request cannot be read.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+    413: "The body is too large.",
+    415: "The body is of the wrong type.",
+}

@@ -1,0 +1,75 @@
+"""What a provider looks like from inside: take one message, say what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from prefs.domain.terms import MessageClass
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEmail:
+    """One email to one person, complete: headers and footer are already in it.
+
+    ``headers`` holds only what goes beside From, To and Subject, for instance
+    ``List-Unsubscribe``. ``custom_args`` are opaque ids, never personal data (rules.md M-7).
+    """
+
+    message_id: str
+    message_class: MessageClass
+    sender: str
+    to: str
+    subject: str
+    text: str
+    html: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    custom_args: Mapping[str, str] = field(default_factory=dict)
+    bypass_unsubscribes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingText:
+    """One text to one number.
+
+    ``sender`` is a Messaging Service (``MG…``) or a number. ``validity_seconds`` bounds how long
+    the provider may hold it back (rules.md 5.6); ``status_url`` is where delivery reports go.
+    """
+
+    message_id: str
+    message_class: MessageClass
+    sender: str
+    to: str
+    body: str
+    validity_seconds: int
+    status_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The provider took the message; ``provider_id`` is its own name for it, if it gave one."""
+
+    provider_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTimes:
+    """When the provider itself says a text was sent (UTC), or None where it does not say."""
+
+    sent_at: datetime | None
+
+
+class EmailProvider(Protocol):
+    """Raises ``ProviderError`` when the message was not taken (or may not have been)."""
+
+    name: str
+
+    def send_email(self, email: OutgoingEmail) -> Receipt: ...
+
+
+class TextProvider(Protocol):
+    """Raises ``ProviderError`` when the message was not taken (or may not have been)."""
+
+    name: str
+
+    def send_text(self, text: OutgoingText) -> Receipt: ...

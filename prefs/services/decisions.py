@@ -1,0 +1,427 @@
+"""May this be sent? One question, fifty thousand, or an old one worked out again."""
+
+import base64
+import binascii
+import hmac
+import struct
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import Lock
+
+from sqlalchemy import Connection
+
+from prefs.domain.address import Address, parse_address
+from prefs.domain.catalogue import Catalogue
+from prefs.domain.decision import POLICY, Decision, Question, RecipientState, Step, decide, explain
+from prefs.domain.ledger import Entry, Standing, fold
+from prefs.domain.reasons import REASONS, Family
+from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass
+from prefs.errors import InvalidAddress, InvalidInput, NotFound, StoreUnavailable
+from prefs.services.kit import Kit
+from prefs.storage import ledger, people
+from prefs.storage.states import load_states
+from prefs.storage.tables import from_microseconds, to_microseconds
+
+NO_KEY = bytes(16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question in the caller's words; slugs, not numbers.
+
+    Either ``topic`` or a ``message_class`` other than marketing says what kind of message it is.
+    """
+
+    channel: Channel
+    topic: str | None = None
+    message_class: MessageClass | None = None
+    brand: str | None = None
+    sender: str | None = None
+    country: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A decision with all that a caller is told about it; ``id`` is a signed receipt (contract D23)."""
+
+    id: str
+    decision: Decision
+    to: str
+    question: Question
+    position: int
+    policy_version: str
+    scope: str | None = None
+    alternative: Channel | None = None
+    steps: tuple[Step, ...] = ()
+    address_key: bytes = NO_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """Decisions in the order asked, from one snapshot."""
+
+    position: int
+    decisions: list[Decision]
+
+
+@dataclass
+class Decisions:
+    """Answers questions. ``held_back`` says whether marketing must wait: a failed write, a
+    journal that holds an opt-out this process cannot see yet (contract D24).
+    """
+
+    kit: Kit
+    receipts: "Receipts"
+    held_back: Callable[[], bool]
+    counts: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
+    _counting: Lock = field(default_factory=Lock)
+
+    def ask(self, asked: Asked, to: object, *, steps: bool = False) -> Answer:
+        """Return the answer for one address; text that is no address is ``blocked``, never an error.
+
+        Raises:
+            UnknownTopic: A topic, brand or sender the catalogue does not have.
+            InvalidInput: The topic and the class contradict each other.
+        """
+        question = self.question(asked)
+        address = _parsed(asked.channel, to, self.kit.default_region)
+        answer = self._answer(question, address, str(to))
+        if steps:
+            answer = replace(answer, steps=explain(question, self._state_of(answer.id))[1])
+        self._count(question, answer.decision, 1)
+        return answer
+
+    def ask_contact(self, asked: Asked, external_id: str, *, steps: bool = False) -> Answer:
+        """Return the answer for a contact's first allowed address on the channel, or its first (contract D28).
+
+        Raises:
+            NotFound: No such contact, or it has no address that the channel can reach.
+        """
+        with self.kit.store.read() as connection:
+            contact = people.find_contact(connection, external_id)
+            if contact is None:
+                raise NotFound("There is no contact with this id.")
+            known = people.of_contact(connection, [contact.subject])
+        clear = [self.kit.clear(one) for one in known if one.kind is KIND_OF_CHANNEL[asked.channel]]
+        reachable = [value for value in clear if value is not None]
+        if not reachable:
+            raise NotFound("This contact has no address on that channel.", code="no_address")
+        answers = [self.ask(asked, value, steps=steps) for value in reachable]
+        return next((answer for answer in answers if answer.decision.allowed), answers[0])
+
+    def ask_many(self, asked: Asked, to: Sequence[object]) -> BatchAnswer:
+        """Return decisions in the order asked, from one snapshot and a fixed number of queries."""
+        question = self.question(asked)
+        parsed = [_parsed(asked.channel, one, self.kit.default_region) for one in to]
+        groups = [self.kit.address_keys.candidates(one) if one else () for one in parsed]
+        try:
+            with self.kit.store.read() as connection:
+                snapshot = load_states(connection, asked.channel, groups)
+            position, states = snapshot.position, snapshot.states
+        except StoreUnavailable:
+            position, states = 0, [RecipientState(available=False)] * len(to)
+        held = self._is_held(question)
+        memo: dict[RecipientState, Decision] = {}
+        decisions = []
+        for address, state in zip(parsed, states, strict=True):
+            seen = _seen(state, parsable=address is not None, held=held)
+            if seen not in memo:
+                memo[seen] = decide(_with_country(question, seen), seen)
+            decisions.append(memo[seen])
+        for decision, number in Counter(decisions).items():
+            self._count(question, decision, number)
+        return BatchAnswer(position, decisions)
+
+    def again(self, receipt_id: str) -> Answer:
+        """Work out an old answer again, as of its own ledger position (rules.md P-2).
+
+        Raises:
+            NotFound: The id is not a receipt of ours.
+            StoreUnavailable: The ledger cannot be read.
+        """
+        receipt = self.receipts.read(receipt_id)
+        question = self._question_of(receipt)
+        state = self._state_of(receipt_id)
+        decision, steps = explain(question, state)
+        return Answer(
+            id=receipt_id,
+            decision=decision,
+            to="",
+            question=question,
+            position=receipt.position,
+            policy_version=receipt.policy,
+            scope=self._scope(decision),
+            steps=steps,
+            address_key=receipt.address_key,
+        )
+
+    def question(self, asked: Asked) -> Question:
+        """Return the question in catalogue numbers. Raises what ``ask`` raises."""
+        catalogue = self.kit.catalogue
+        topic = catalogue.topic(asked.topic) if asked.topic is not None else None
+        message_class = _message_class(topic.message_class if topic else None, asked.message_class)
+        brand = asked.brand or "default"
+        return Question(
+            channel=asked.channel,
+            message_class=message_class,
+            at=asked.at or self.kit.now(),
+            topic=topic,
+            brand=catalogue.brand(brand).number,
+            sender=_sender_number(catalogue, asked, brand, message_class),
+            country=asked.country,
+        )
+
+    def policy_version(self) -> str:
+        """Return the edition of rules and catalogue that answers now."""
+        return f"{POLICY}.{self.kit.catalogue.revision}"
+
+    def take_counts(self) -> Counter[tuple[str, str, str, str, str]]:
+        """Return the counts since the last call and start afresh."""
+        with self._counting:
+            taken, self.counts = self.counts, Counter()
+        return taken
+
+    def give_back(self, taken: Counter[tuple[str, str, str, str, str]]) -> None:
+        """Put counts back that could not be stored."""
+        with self._counting:
+            self.counts.update(taken)
+
+    def _answer(self, question: Question, address: Address | None, to: str) -> Answer:
+        keys = self.kit.address_keys.candidates(address) if address else ()
+        position, state = self._load(question.channel, keys)
+        seen = _seen(state, parsable=address is not None, held=self._is_held(question))
+        question = _with_country(question, seen)
+        decision = decide(question, seen)
+        policy = self.policy_version()
+        receipt = Receipt(question, keys[0] if keys else NO_KEY, position, seen, policy)
+        return Answer(
+            id=self.receipts.make(receipt),
+            decision=decision,
+            to=to,
+            question=question,
+            position=position,
+            policy_version=policy,
+            scope=self._scope(decision),
+            alternative=self._alternative(question, decision, keys),
+            address_key=receipt.address_key,
+        )
+
+    def _load(self, channel: Channel, keys: Sequence[bytes]) -> tuple[int, RecipientState]:
+        try:
+            with self.kit.store.read() as connection:
+                snapshot = load_states(connection, channel, [keys])
+        except StoreUnavailable:
+            return 0, RecipientState(available=False)
+        return snapshot.position, snapshot.states[0]
+
+    def _is_held(self, question: Question) -> bool:
+        return question.message_class is MessageClass.MARKETING and self.held_back()
+
+    def _scope(self, decision: Decision) -> str | None:
+        if decision.fact is None or decision.fact.reason is None:
+            return None
+        return self.kit.catalogue.scope_name(decision.fact.scope)
+
+    def _alternative(self, question: Question, decision: Decision, keys: Sequence[bytes]) -> Channel | None:
+        """Name a channel that may carry a blocked transactional text (rules.md T-5, W-9)."""
+        if decision.allowed or question.message_class is not MessageClass.TRANSACTIONAL:
+            return None
+        if question.channel is not Channel.EMAIL and keys and self._email_works(question, keys):
+            return Channel.EMAIL
+        return Channel.POSTAL if question.channel is not Channel.POSTAL else None
+
+    def _email_works(self, question: Question, keys: Sequence[bytes]) -> bool:
+        with self.kit.store.read() as connection:
+            contacts = {one.contact for one in people.find(connection, keys).values()} - {None}
+            theirs = people.of_contact(connection, [number for number in contacts if number is not None])
+            groups = [[one.key] for one in theirs if one.kind is KIND_OF_CHANNEL[Channel.EMAIL]]
+            if not groups:
+                return False
+            states = load_states(connection, Channel.EMAIL, groups).states
+        by_email = replace(question, channel=Channel.EMAIL, sender=None)
+        return any(decide(by_email, state).allowed for state in states)
+
+    def _question_of(self, receipt: "ReadReceipt") -> Question:
+        return Question(
+            channel=receipt.channel,
+            message_class=receipt.message_class,
+            at=receipt.at,
+            topic=self.kit.catalogue.topic_numbered(receipt.topic) if receipt.topic else None,
+            brand=receipt.brand or None,
+            sender=receipt.sender or None,
+            country=receipt.country,
+        )
+
+    def _state_of(self, receipt_id: str) -> RecipientState:
+        """Fold exactly the entries the receipt names, for the same state even after erasure (contract D23)."""
+        receipt = self.receipts.read(receipt_id)
+        if not (receipt.parsable and receipt.available):
+            return RecipientState(parsable=receipt.parsable, available=receipt.available)
+        with self.kit.store.read() as connection:
+            own = _folded(connection, receipt.address_last)
+            theirs = _folded(connection, receipt.contact_last)
+        facts = [fact for fact in (*own, *theirs) if fact.channel in (None, receipt.channel)]
+        return RecipientState(tuple(facts), country=receipt.country)
+
+    def _count(self, question: Question, decision: Decision, number: int) -> None:
+        day = self.kit.now().date().isoformat()
+        topic = question.topic.slug if question.topic else str(question.message_class)
+        slot = (day, str(question.channel), topic, str(decision.outcome), str(decision.reason or ""))
+        with self._counting:
+            self.counts[slot] += number
+
+
+def _folded(connection: Connection, last: int) -> frozenset[Standing]:
+    entry: Entry | None = ledger.entry_numbered(connection, last) if last else None
+    return fold(ledger.history(connection, [entry.subject], up_to=last)) if entry else frozenset()
+
+
+def _parsed(channel: Channel, to: object, region: str) -> Address | None:
+    try:
+        return parse_address(channel, to, default_region=region)
+    except InvalidAddress:
+        return None
+
+
+def _seen(state: RecipientState, *, parsable: bool, held: bool) -> RecipientState:
+    if parsable and not held:
+        return state
+    return replace(state, parsable=parsable, available=state.available and not held)
+
+
+def _with_country(question: Question, state: RecipientState) -> Question:
+    return replace(question, country=question.country or state.country) if state.country else question
+
+
+def _message_class(of_topic: MessageClass | None, stated: MessageClass | None) -> MessageClass:
+    if of_topic is None and stated is None:
+        raise InvalidInput("Say which `topic` it is, or the `message_class`.", field="topic", code="missing")
+    if of_topic is None and stated is not MessageClass.TRANSACTIONAL:
+        raise InvalidInput("Only `transactional` may stand without a `topic`.", field="topic", code="missing")
+    if of_topic and stated and of_topic is not stated:
+        raise InvalidInput(f"This topic is {of_topic}, not {stated}.", field="message_class", code="conflicting_class")
+    found = of_topic or stated
+    assert found is not None  # one of the two was given, checked above
+    return found
+
+
+def _sender_number(catalogue: Catalogue, asked: Asked, brand: str, message_class: MessageClass) -> int | None:
+    if asked.sender is None:
+        sender = catalogue.default_sender(asked.channel, brand, message_class)
+        return sender.number if sender else None
+    sender = catalogue.sender(asked.sender)
+    if sender.channel is not asked.channel:
+        raise InvalidInput(f"This sender is for {sender.channel}.", field="sender", code="wrong_channel")
+    return sender.number
+
+
+_CHANNELS = tuple(Channel)
+_CLASSES = tuple(MessageClass)
+# version, flags, channel, class, topic, brand, sender, country, at, position, two last entries, catalogue, key
+_FORM = struct.Struct(">BBBBHHH2sqQQQI16s")
+_MAC_BYTES = 16
+_PARSABLE, _AVAILABLE = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a receipt is made from: the question, and which entries answered it."""
+
+    question: Question
+    address_key: bytes
+    position: int
+    state: RecipientState
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReceipt:
+    """What a receipt says when it is shown again; it never holds the address itself."""
+
+    channel: Channel
+    message_class: MessageClass
+    topic: int
+    brand: int
+    sender: int
+    country: str | None
+    at: datetime
+    position: int
+    address_last: int
+    contact_last: int
+    policy: str
+    address_key: bytes
+    parsable: bool
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Makes and reads decision ids: signed, so nothing is written per decision (contract D23)."""
+
+    keys: tuple[bytes, ...]
+
+    def make(self, receipt: Receipt) -> str:
+        """Return ``dec_…``."""
+        question, state = receipt.question, receipt.state
+        body = _FORM.pack(
+            1,
+            state.parsable * _PARSABLE | state.available * _AVAILABLE,
+            _CHANNELS.index(question.channel),
+            _CLASSES.index(question.message_class),
+            question.topic.number if question.topic else 0,
+            question.brand or 0,
+            question.sender or 0,
+            (question.country or "").encode("ascii", "replace")[:2].ljust(2, b"\0"),
+            to_microseconds(question.at),
+            receipt.position,
+            state.address_last,
+            state.contact_last,
+            int(receipt.policy.rpartition(".")[2]),
+            receipt.address_key,
+        )
+        return "dec_" + base64.urlsafe_b64encode(body + _mac(self.keys[0], body)).decode().rstrip("=")
+
+    def read(self, text: str) -> ReadReceipt:
+        """Return what a receipt says. Raises ``NotFound`` for anything we did not sign."""
+        unknown = NotFound("There is no decision with this id.")
+        try:
+            raw = base64.b64decode(text.removeprefix("dec_") + "==", altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise unknown from error
+        body, mac = raw[: _FORM.size], raw[_FORM.size :]
+        signed = any(hmac.compare_digest(_mac(key, body), mac) for key in self.keys)
+        if not (text.startswith("dec_") and len(mac) == _MAC_BYTES and signed):
+            raise unknown
+        (_, flags, channel, message_class, topic, brand, sender, country, at, position, own, theirs, revision, key) = (
+            _FORM.unpack(body)
+        )
+        return ReadReceipt(
+            channel=_CHANNELS[channel],
+            message_class=_CLASSES[message_class],
+            topic=topic,
+            brand=brand,
+            sender=sender,
+            country=country.rstrip(b"\0").decode() or None,
+            at=from_microseconds(at),
+            position=position,
+            address_last=own,
+            contact_last=theirs,
+            policy=f"{POLICY}.{revision}",
+            address_key=key,
+            parsable=bool(flags & _PARSABLE),
+            available=bool(flags & _AVAILABLE),
+        )
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, "sha256")[:_MAC_BYTES]
+
+
+def record_id(decision: Decision) -> str | None:
+    """Return the id of the suppression that decided, or None (``sup_…``, contract section 6)."""
+    if decision.fact is None or decision.reason is None or REASONS[decision.reason].family is not Family.SUPPRESSION:
+        return None
+    return f"sup_{decision.fact.entry_id}"

@@ -1,0 +1,396 @@
+"""Apply what providers tell us, exactly once: texts people send, and SendGrid's events."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from prefs.domain.address import Address, calling_code_region_is_eea_or_uk, parse_address
+from prefs.domain.catalogue import Sender
+from prefs.domain.events import Consequence, ProviderEvent, consequence_of
+from prefs.domain.keywords import RULE_VERSION, Reading, read_keyword
+from prefs.domain.ledger import ALL, INFERRED, Entry, live_entries, still_in_force
+from prefs.domain.reasons import REASONS, Ender
+from prefs.domain.regions import EEA, UK
+from prefs.domain.terms import Act, Channel, ConsentKind, MessageClass, Reason, Source, TextClass
+from prefs.errors import InvalidAddress
+from prefs.providers.ports import ProviderTimes
+from prefs.services import replies
+from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, lift, open_address, start, stop
+from prefs.services.organisation import Organisation
+from prefs.storage import inbound, jobs, ledger, people
+from prefs.storage.ledger import Book
+from prefs.storage.people import KnownAddress
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN = timedelta(minutes=5)
+YES_WITHIN = timedelta(days=7)
+ASKED_FOR_YES = "asked_for_yes"
+_TOLL_FREE = ("+1800", "+1833", "+1844", "+1855", "+1866", "+1877", "+1888")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundText:
+    """A text somebody sent us; ``provider_id`` is the provider's own name for it."""
+
+    provider_id: str
+    channel: Channel
+    from_: str
+    to: str
+    body: str
+    received_at: datetime
+    service_sid: str | None = None
+    opt_out_type: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the text as the journal keeps it."""
+        return {**asdict(self), "received_at": self.received_at.isoformat()}
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> "InboundText":
+        """Return a text as the journal kept it."""
+        received = datetime.fromisoformat(item["received_at"])
+        return cls(**{**item, "channel": Channel(item["channel"]), "received_at": received})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a text: how it was read, whether it changed anything, what to answer (None: nothing)."""
+
+    kind: TextClass
+    changed: bool = False
+    reply: str | None = None
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of a batch of events."""
+
+    applied: int
+    ignored: int
+    set_aside: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """One text with all that bears on it, under the address lock."""
+
+    text: InboundText
+    reading: Reading
+    doing: Doing
+    known: KnownAddress
+    book: Book
+    sender: Sender | None
+    in_europe: bool
+
+    @property
+    def marketing_sender(self) -> bool:
+        return self.sender is not None and self.sender.message_class is MessageClass.MARKETING
+
+    @property
+    def entries(self) -> list[Entry]:
+        return self.book.of(self.known)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """The use cases behind the webhooks.
+
+    ``revoke_all_from`` is the date T-6 begins, None for never. ``twilio_times`` says that the
+    provider can be asked when texts were sent (contract D7).
+    """
+
+    kit: Kit
+    revoke_all_from: date | None
+    organisation: Organisation
+    twilio_times: bool = False
+
+    def handle_text(self, text: InboundText) -> Outcome:
+        """Apply one text and say what to answer. The same text again changes nothing (rules.md W-3).
+
+        Raises:
+            InvalidAddress: The sender is nothing we could ever stop.
+            StoreUnavailable: Nothing was stored.
+        """
+        address = parse_address(text.channel, text.from_, default_region=self.kit.default_region)
+        reading = _read(text)
+        with self.kit.store.write() as connection:
+            scene = self._open(connection, text, reading, address)
+            if not inbound.is_new(connection, text.provider_id):
+                return Outcome(reading.kind)
+            outcome = self._apply(connection, scene)
+            self._keep(connection, scene, outcome)
+        return outcome
+
+    def record_events(self, events: Sequence[ProviderEvent], spoilt: Sequence[tuple[Any, str]] = ()) -> Recorded:
+        """Apply a batch of events in one transaction; what cannot be applied is set aside, never lost.
+
+        Raises:
+            StoreUnavailable: Nothing was stored; the provider sends it again.
+        """
+        wanted: list[tuple[ProviderEvent, Consequence, Address]] = []
+        aside = list(spoilt)
+        for event in events:
+            consequence = consequence_of(event)
+            if consequence is None:
+                continue
+            try:
+                wanted.append((event, consequence, parse_address(Channel.EMAIL, event.email)))
+            except InvalidAddress:
+                aside.append(({"event": event.kind, "id": event.event_id, "email": event.email}, "invalid_address"))
+        if not wanted and not aside:
+            return Recorded(0, len(events), 0)
+        with self.kit.store.write() as connection:
+            applied = self._apply_events(connection, wanted)
+            for item, problem in aside:
+                self._set_aside(connection, item, problem)
+        return Recorded(applied, len(events) - len(wanted), len(aside))
+
+    def settle_times(self, payload: dict[str, Any], read_times: Callable[[str], ProviderTimes]) -> None:
+        """Undo a START that was sent before the STOP it lifted (contract D7, invariant I01)."""
+        started = read_times(payload["start"]).sent_at
+        stopped = [read_times(sid).sent_at for sid in payload["stops"]]
+        if started is None or not any(moment is not None and moment >= started for moment in stopped):
+            return
+        with self.kit.store.write() as connection:
+            known = people.locate(connection, payload["subject"])
+            if known is None:
+                return
+            book = ledger.open_book(connection, [known], [known.contact] if known.contact else [])
+            doing = act(Source.PROVIDER_TIMES, self.kit.now(), key=f"times:{payload['start']}")
+            lifts = [e for e in book.of(known) if e.act is Act.LIFT and e.act_id == payload["act"]]
+            ledger.append(connection, book, [lift(doing, book, e.subject, f"entry:{e.entry_key}") for e in lifts])
+
+    def _open(self, connection: Connection, text: InboundText, reading: Reading, address: Address) -> _Scene:
+        known = open_address(connection, self.kit, address)
+        contact = people.contact_of(connection, known.contact) if known.contact is not None else None
+        by_country = contact is not None and contact.country in EEA | UK
+        in_europe = by_country if contact else calling_code_region_is_eea_or_uk(address.value)
+        reach_contact = in_europe and known.contact is not None
+        book = ledger.open_book(connection, [known], [known.contact] if reach_contact and known.contact else [])
+        proof = {"text": text.body, "read_as": str(reading.kind), "rule": reading.rule, "rules": RULE_VERSION}
+        doing = act(Source.SMS_KEYWORD, self.kit.now(), key=f"text:{text.provider_id}", proof=proof)
+        sender = self.kit.catalogue.sender_receiving(text.to, text.service_sid)
+        return _Scene(text, reading, doing, known, book, sender, in_europe)
+
+    def _apply(self, connection: Connection, scene: _Scene) -> Outcome:
+        kind = scene.reading.kind
+        if kind in {TextClass.STOP, TextClass.UNCLEAR}:
+            return self._stop(connection, scene)
+        if kind is TextClass.START:
+            return self._start(connection, scene)
+        if kind is TextClass.HELP:
+            return self._answer(scene, replies.HELP)
+        return Outcome(kind)
+
+    def _stop(self, connection: Connection, scene: _Scene) -> Outcome:
+        wanted = [entry for entry in self._stops(scene) if still_in_force(_standing(scene), entry) is None]
+        added = ledger.append(connection, scene.book, wanted)
+        keep_proof(connection, self.kit, scene.doing, [entry.subject for entry in added])
+        if scene.reading.kind is TextClass.UNCLEAR:
+            return self._answer(scene, replies.UNCLEAR, changed=bool(added))
+        if not added:
+            # Already stopped by this very sender: nothing changed, and nothing is answered (T-8).
+            return Outcome(TextClass.STOP)
+        everything = any(entry.reason is Reason.REVOKED_IN_REPLY for entry in wanted)
+        situation = replies.STOPPED_EVERYTHING if everything else replies.STOPPED
+        return self._answer(
+            scene, replies.STOPPED_EVERYWHERE if scene.in_europe and not everything else situation, True
+        )
+
+    def _stops(self, scene: _Scene) -> list[Entry]:
+        """Return what a STOP takes (contract D10; rules.md T-4 to T-6)."""
+        number = scene.sender.number if scene.sender else None
+        unclear = scene.reading.kind is TextClass.UNCLEAR
+        flag = INFERRED if unclear else None
+        own = scene.known.subject
+        if scene.in_europe and not unclear:
+            everyone = scene.known.contact if scene.known.contact is not None else own
+            first = stop(scene.doing, scene.book, everyone, None, reason=Reason.OBJECTION, sender=number)
+        else:
+            first = stop(scene.doing, scene.book, own, scene.text.channel, sender=number, flag=flag)
+        if unclear or not self._revokes_everything(scene):
+            return [first]
+        revoked = stop(scene.doing, scene.book, own, Channel.SMS, reason=Reason.REVOKED_IN_REPLY, sender=number)
+        return [first, revoked]
+
+    def _revokes_everything(self, scene: _Scene) -> bool:
+        """True where a STOP ends service texts too: not on a marketing sender, until T-6's date."""
+        if scene.text.channel is not Channel.SMS:
+            return False
+        begun = self.revoke_all_from is not None and self.kit.now().date() >= self.revoke_all_from
+        return not scene.marketing_sender or (begun and scene.text.from_.startswith("+1"))
+
+    def _start(self, connection: Connection, scene: _Scene) -> Outcome:
+        taken = self._taken_by_stops(scene)
+        is_yes = scene.reading.rule == "word:yes"
+        if is_yes and self._asked_lately(connection, scene):
+            return self._agree(connection, scene)
+        if not taken:
+            asks = scene.marketing_sender and not is_yes
+            return self._answer(scene, replies.ASK_FOR_YES, asked=True) if asks else Outcome(TextClass.START)
+        subjects = dict.fromkeys(entry.subject for entry in taken)
+        number = scene.sender.number if scene.sender else 0
+        lifts = [lift(scene.doing, scene.book, subject, f"sender:{number}", sender=number) for subject in subjects]
+        added = ledger.append(connection, scene.book, lifts)
+        keep_proof(connection, self.kit, scene.doing, list(subjects))
+        if self.twilio_times:
+            self._ask_for_times(connection, scene, taken)
+        return self._answer(scene, replies.STARTED, changed=bool(added))
+
+    def _taken_by_stops(self, scene: _Scene) -> list[Entry]:
+        """Return the live entries that a START on this sender brings back (S-3)."""
+        if scene.sender is None:
+            return []
+        return [
+            entry
+            for entry in live_entries(scene.entries)
+            if entry.sender == scene.sender.number
+            and entry.reason is not None
+            and Ender.START in REASONS[entry.reason].ended_by
+        ]
+
+    def _ask_for_times(self, connection: Connection, scene: _Scene, taken: Sequence[Entry]) -> None:
+        sids = inbound.provider_ids(connection, scene.known.subject, TextClass.STOP)
+        payload = {
+            "start": scene.text.provider_id,
+            "stops": sids,
+            "subject": scene.known.subject,
+            "act": scene.doing.id,
+        }
+        if taken and sids:
+            key = f"times:{scene.text.provider_id}"
+            jobs.add(connection, "twilio_times", payload, key=key, now=self.kit.now())
+
+    def _asked_lately(self, connection: Connection, scene: _Scene) -> bool:
+        number = scene.sender.number if scene.sender else None
+        asked = inbound.last_of(connection, scene.known.subject, ASKED_FOR_YES, number)
+        return asked is not None and self.kit.now() - asked <= YES_WITHIN
+
+    def _agree(self, connection: Connection, scene: _Scene) -> Outcome:
+        """A YES we asked for is an express consent to what the text named (contract D8)."""
+        topics = self.kit.catalogue.marketing_topics(scene.text.channel)
+        consents = [
+            start(
+                scene.doing,
+                scene.book,
+                scene.known.subject,
+                scene.text.channel,
+                topic=topic.number,
+                kind=ConsentKind.OWN_ACT,
+            )
+            for topic in topics
+        ]
+        added = ledger.append(connection, scene.book, consents)
+        keep_proof(connection, self.kit, scene.doing, [scene.known.subject])
+        return self._answer(scene, replies.STARTED, changed=bool(added))
+
+    def _answer(self, scene: _Scene, situation: str, changed: bool = False, *, asked: bool = False) -> Outcome:
+        text = None if self._is_silent(scene) else replies.word(situation, self.organisation)
+        return Outcome(scene.reading.kind, changed, text, asked and text is not None)
+
+    def _is_silent(self, scene: _Scene) -> bool:
+        """True where the provider or the network answered already, or it is too late (W-5, T-7)."""
+        number = scene.sender.address if scene.sender else scene.text.to
+        by_provider = bool(scene.text.opt_out_type) or (scene.sender is not None and scene.sender.answers == "provider")
+        toll_free = number.startswith(_TOLL_FREE) or scene.text.to.startswith(_TOLL_FREE)
+        late = self.kit.now() - scene.text.received_at > ANSWER_WITHIN
+        return by_provider or toll_free or late
+
+    def _keep(self, connection: Connection, scene: _Scene, outcome: Outcome) -> None:
+        """Store the exact words with how they were read (rules.md S-5)."""
+        context = f"text:{scene.text.provider_id}".encode()
+        inbound.keep_text(
+            connection,
+            inbound.KeptText(
+                provider_id=scene.text.provider_id,
+                subject=scene.known.subject,
+                channel=scene.text.channel,
+                sender=scene.sender.number if scene.sender else None,
+                sealed=self.kit.vault.seal_json(
+                    {"body": scene.text.body, "normalised": scene.reading.normalised}, context=context
+                ),
+                kind=ASKED_FOR_YES if outcome.asked else outcome.kind,
+                rule=scene.reading.rule,
+                rule_version=RULE_VERSION,
+                changed=outcome.changed,
+                received_at=self.kit.now(),
+            ),
+        )
+
+    def _apply_events(
+        self, connection: Connection, wanted: Sequence[tuple[ProviderEvent, Consequence, Address]]
+    ) -> int:
+        opened = people.open_addresses(connection, [self.kit.wanted(one) for _, _, one in wanted], self.kit.now())
+        book = ledger.open_book(connection, opened)
+        entries = []
+        for (event, consequence, _), known in zip(wanted, opened, strict=True):
+            doing = act(
+                Source.SENDGRID_EVENT,
+                self.kit.now(),
+                key=f"sendgrid:{event.event_id}",
+                occurred_at=event.occurred_at,
+                proof={"event": event.kind, "detail": event.detail},
+            )
+            entry = self._event_entry(doing, book, known, event, consequence)
+            if entry is not None:
+                entries.append(entry)
+        return len(ledger.append(connection, book, entries))
+
+    def _event_entry(
+        self, doing: Doing, book: Book, known: KnownAddress, event: ProviderEvent, consequence: Consequence
+    ) -> Entry | None:
+        scope = self._group_scope(event) if consequence.by_group else ALL
+        at = event.occurred_at
+        if consequence.act is Act.LIFT:
+            return self._resubscribe(doing, book, known, scope, at)
+        if consequence.act is Act.UNREACHABLE:
+            return bad_address(doing, book, known.subject, Channel.EMAIL, reason=consequence.reason, at=at)
+        return stop(doing, book, known.subject, Channel.EMAIL, reason=consequence.reason, scope=scope, at=at)
+
+    def _group_scope(self, event: ProviderEvent) -> int:
+        """Return the topic of an unsubscribe group; one we do not know stops all marketing."""
+        for sender in self.kit.catalogue.senders:
+            if event.group is not None and event.group in sender.groups:
+                return self.kit.catalogue.topic(sender.groups[event.group]).number
+        log.error("sendgrid_group_unknown", extra={"group": event.group})
+        return ALL
+
+    def _resubscribe(self, doing: Doing, book: Book, known: KnownAddress, scope: int, at: datetime) -> Entry | None:
+        """End a stop made on the provider's own page for the same topic, if nothing else stands (M-4)."""
+        stops = [e for e in live_entries(book.of(known)) if e.act is Act.OPT_OUT and e.channel in (None, Channel.EMAIL)]
+        latest = max(stops, key=lambda entry: entry.effective_at, default=None)
+        theirs = latest is not None and all(e.source == Source.SENDGRID_EVENT and e.scope == scope for e in stops)
+        if latest is None or not theirs or scope == ALL or at <= latest.effective_at:
+            return None
+        return lift(doing, book, known.subject, f"act:{latest.act_id}")
+
+    def _set_aside(self, connection: Connection, item: Any, problem: str) -> None:
+        digest = hashlib.sha256(repr(item).encode("utf-8", "replace")).hexdigest()
+        context = f"quarantine:{digest}".encode()
+        sealed = self.kit.vault.seal_json(item, context=context)
+        inbound.set_aside(connection, f"sendgrid:{digest}", "sendgrid", problem, sealed, self.kit.now())
+        log.error("event_set_aside", extra={"problem": problem})
+
+
+def _read(text: InboundText) -> Reading:
+    """Read our own way and hear the provider's; the wish to stop wins (rules.md W-4)."""
+    ours = read_keyword(text.body)
+    theirs = (text.opt_out_type or "").upper()
+    if theirs == "STOP":
+        return Reading(TextClass.STOP, "provider:STOP", ours.language or "en", ours.normalised)
+    if ours.kind in {TextClass.STOP, TextClass.UNCLEAR} or not theirs:
+        return ours
+    kinds = {"START": TextClass.START, "HELP": TextClass.HELP}
+    return Reading(kinds.get(theirs, ours.kind), f"provider:{theirs}", ours.language or "en", ours.normalised)
+
+
+def _standing(scene: _Scene) -> list[Any]:
+    number = scene.sender.number if scene.sender else None
+    return [fact for fact in scene.book.standing(scene.known) if fact.sender == number or fact.consent]

@@ -1,0 +1,209 @@
+"""What the use cases share: the store, the keys, the catalogue, and how facts are worded."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from prefs.crypto import AddressKeys, Vault
+from prefs.domain.address import Address
+from prefs.domain.catalogue import Catalogue
+from prefs.domain.ledger import ALL, Entry
+from prefs.domain.terms import Act, AddressKind, Channel, ConsentKind, Reason
+from prefs.links import Links
+from prefs.services.catalogue import Catalogues
+from prefs.storage import evidence, people
+from prefs.storage.base import Store
+from prefs.storage.ledger import Book
+from prefs.storage.people import KnownAddress, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """The tools every use case needs; made once by ``wiring.build``."""
+
+    store: Store
+    address_keys: AddressKeys
+    vault: Vault
+    links: Links
+    catalogues: Catalogues
+    default_region: str
+
+    def now(self) -> datetime:
+        """Return the present moment, UTC; tests set it."""
+        return self.store.now()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue, at most a few seconds old."""
+        return self.catalogues.current()
+
+    def wanted(self, address: Address) -> Wanted:
+        """Return how to find or make the row of an address met in clear text."""
+
+        def seal(key: bytes) -> bytes:
+            return self.vault.seal_text(address.original, context=_address_context(key))
+
+        return Wanted(self.address_keys.candidates(address), address.kind, seal)
+
+    def clear(self, known: KnownAddress) -> str | None:
+        """Return the address as it was given to us, or None where we hold only its key."""
+        if known.sealed is None:
+            return None
+        return self.vault.open_text(known.sealed, context=_address_context(known.key))
+
+
+def _address_context(key: bytes) -> bytes:
+    return b"address:" + key
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """One act on its way into the ledger: who did what through which door, and the proof.
+
+    ``key`` makes the same act the same: a webhook's id, a caller's idempotency key, or random.
+    """
+
+    id: str
+    key: str
+    source: str
+    occurred_at: datetime
+    recorded_at: datetime
+    actor: str | None = None
+    proof: dict[str, Any] | None = None
+
+    @property
+    def proof_hash(self) -> str | None:
+        """What the ledger keeps of the proof: enough to show later that it is the same."""
+        if self.proof is None:
+            return None
+        return hashlib.sha256(json.dumps(self.proof, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def act(
+    source: str,
+    now: datetime,
+    *,
+    key: str | None = None,
+    occurred_at: datetime | None = None,
+    actor: str | None = None,
+    proof: dict[str, Any] | None = None,
+) -> Doing:
+    """Return an act that begins now; without ``key`` it is like no other."""
+    number = secrets.token_hex(12)
+    return Doing(f"act_{number}", key or number, source, occurred_at or now, now, actor, proof)
+
+
+def stop(
+    doing: Doing,
+    book: Book,
+    subject: int,
+    channel: Channel | None,
+    *,
+    reason: Reason = Reason.UNSUBSCRIBED,
+    scope: int = ALL,
+    sender: int | None = None,
+    until: datetime | None = None,
+    flag: str | None = None,
+    at: datetime | None = None,
+) -> Entry:
+    """Return an opt-out as an entry. It counts at receipt unless ``at`` comes from a trusted clock."""
+    return _entry(
+        doing,
+        book,
+        subject,
+        channel,
+        Act.OPT_OUT,
+        at,
+        scope=scope,
+        reason=reason,
+        sender=sender,
+        until=until,
+        flag=flag,
+    )
+
+
+def bad_address(
+    doing: Doing,
+    book: Book,
+    subject: int,
+    channel: Channel | None,
+    *,
+    reason: Reason,
+    scope: int = ALL,
+    sender: int | None = None,
+    at: datetime | None = None,
+) -> Entry:
+    """Return a fact about whether an address works: never an opt-out (contract D13)."""
+    return _entry(doing, book, subject, channel, Act.UNREACHABLE, at, scope=scope, reason=reason, sender=sender)
+
+
+def start(
+    doing: Doing,
+    book: Book,
+    subject: int,
+    channel: Channel,
+    *,
+    topic: int,
+    kind: ConsentKind,
+    at: datetime | None = None,
+    until: datetime | None = None,
+) -> Entry:
+    """Return a consent to one topic. A stated time counts only as far back as it was received."""
+    return _entry(doing, book, subject, channel, Act.OPT_IN, at, scope=topic, consent=kind, until=until)
+
+
+def lift(doing: Doing, book: Book, subject: int, names: str, *, sender: int | None = None) -> Entry:
+    """Return the end of earlier entries; ``names`` is ``entry:KEY``, ``act:ID`` or ``sender:N``."""
+    return _entry(doing, book, subject, None, Act.LIFT, None, lifts=names, sender=sender)
+
+
+def _entry(
+    doing: Doing, book: Book, subject: int, channel: Channel | None, kind: Act, at: datetime | None, **what: Any
+) -> Entry:
+    # R1: a trusted time never counts later than we received it.
+    effective = min(at, doing.recorded_at) if at else book.receipt_time(subject, doing.recorded_at)
+    word = what.get("reason") or what.get("consent") or kind
+    place = f"{channel or 'any'}:{what.get('scope', ALL)}:{word}"
+    return Entry(
+        entry_key=_entry_key(doing.key, subject, place, str(what.get("lifts") or "")),
+        act_id=doing.id,
+        act=kind,
+        subject=subject,
+        channel=channel,
+        source=doing.source,
+        effective_at=effective,
+        occurred_at=doing.occurred_at,
+        recorded_at=doing.recorded_at,
+        actor=doing.actor,
+        evidence_hash=doing.proof_hash,
+        **what,
+    )
+
+
+def _entry_key(key: str, subject: int, place: str, names: str) -> str:
+    """Return what makes a fact the same fact, whatever its parts' lengths: one digest."""
+    return hashlib.sha256("\x1f".join((key, str(subject), place, names)).encode()).hexdigest()
+
+
+def keep_proof(connection: Connection, kit: Kit, doing: Doing, subjects: list[int]) -> None:
+    """Store what proves an act, sealed, beside the ledger, where erasure and retention can reach it."""
+    if doing.proof is None:
+        return
+    for subject in dict.fromkeys(subjects):
+        sealed = kit.vault.seal_json(doing.proof, context=f"evidence:{doing.id}:{subject}".encode())
+        evidence.add(connection, doing.id, subject, sealed, doing.recorded_at)
+
+
+def open_address(connection: Connection, kit: Kit, address: Address) -> KnownAddress:
+    """Return the row of one address, locked, made where there was none."""
+    return people.open_addresses(connection, [kit.wanted(address)], kit.now())[0]
+
+
+def open_key(connection: Connection, kit: Kit, key: bytes, kind: AddressKind) -> KnownAddress:
+    """Return the row behind a key from a link, locked; the address itself may be unknown (contract D17)."""
+    return people.open_addresses(connection, [Wanted((key,), kind)], kit.now())[0]

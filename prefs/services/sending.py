@@ -1,0 +1,418 @@
+"""The gateway: decide, queue, decide again under the address lock, hand over, record.
+
+There is no second path to a provider. Marketing is handed over at most once; transactional at
+least once, under one message id (reliability.md R7).
+"""
+
+import hashlib
+import logging
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from prefs.domain.address import parse_address
+from prefs.domain.catalogue import Sender, Topic
+from prefs.domain.decision import Decision, Question, RecipientState, decide
+from prefs.domain.ledger import ALL
+from prefs.domain.terms import Channel, MessageClass, Outcome, Reason, Source
+from prefs.errors import Conflict, InvalidInput, NotFound, ProviderError
+from prefs.providers.ports import EmailProvider, Receipt, TextProvider
+from prefs.services import mailing
+from prefs.services.decisions import Answer, Asked, Decisions
+from prefs.services.kit import Kit, act, bad_address, open_address, stop
+from prefs.services.linking import Linking
+from prefs.services.mailing import Content
+from prefs.services.organisation import Organisation
+from prefs.storage import ledger, messages, people
+from prefs.storage.messages import Queued
+from prefs.storage.people import KnownAddress
+
+log = logging.getLogger(__name__)
+
+CLAIM_GOOD_FOR = timedelta(seconds=5)
+"""A claim older than this is not acted upon: the opt-out may have come since (reliability.md section 0)."""
+
+MOST_ATTEMPTS = 6
+LONGEST_TEXT = 1600
+
+# What a provider's refusal says about the number (rules.md 5.5). Codes change without notice, so
+# they are a table; an unknown one changes nothing about the person.
+REFUSALS: dict[str, Reason] = {
+    "21610": Reason.PROVIDER_BLOCK,
+    "21211": Reason.INVALID_ADDRESS,
+    "30005": Reason.INVALID_ADDRESS,
+    "21614": Reason.NOT_SMS_CAPABLE,
+    "21635": Reason.NOT_SMS_CAPABLE,
+    "30006": Reason.NOT_SMS_CAPABLE,
+}
+
+
+# A provider's words for delivery, in ours, and which may follow which (rules.md 5.5, W-8).
+STATUS_WORDS = {"sent": "sent", "delivered": "delivered", "undelivered": "failed", "failed": "failed"}
+STATUS_ORDER = {"sending": 0, "sent": 1, "unknown": 1, "delivered": 2, "failed": 2, "blocked": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRequest:
+    """A message as a caller hands it over."""
+
+    channel: Channel
+    to: str
+    topic: str
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
+    sender: str | None = None
+    campaign: str | None = None
+    send_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a message at once: ``queued``, ``blocked`` or ``deferred``, and why."""
+
+    id: str
+    status: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStatus:
+    """A message as callers see it later."""
+
+    id: str
+    status: str
+    channel: str
+    topic: str | None
+    campaign: str | None
+    reason: str | None
+    alternative: str | None
+    created_at: datetime
+    history: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A message taken for one hand-over, with what it needs; nothing of it is in a transaction."""
+
+    queued: Queued
+    known: KnownAddress
+    sender: Sender
+    topic: Topic | None
+    content: Content
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The use cases of ``/v1/messages`` and of the worker."""
+
+    kit: Kit
+    decisions: Decisions
+    linking: Linking
+    organisation: Organisation
+    email: EmailProvider
+    texts: TextProvider
+    base_url: str
+
+    def accept(self, request: MessageRequest, *, key: str | None = None) -> Accepted:
+        """Decide about a message, queue it, and say what became of it; with a key, once only.
+
+        Raises:
+            InvalidInput: The message cannot be sent as it is; ``field`` names the part.
+            UnknownTopic: The topic or sender does not exist.
+            Conflict: The sender carries the other message class (rules.md W-12).
+        """
+        topic = self.kit.catalogue.topic(request.topic)
+        sender = self._sender(request, topic)
+        content = _checked_content(request)
+        asked = Asked(channel=request.channel, topic=topic.slug, sender=sender.slug, brand=sender.brand)
+        answer = self.decisions.ask(asked, request.to)
+        message_id = _message_id(key)
+        status = {Outcome.ALLOWED: "queued", Outcome.BLOCKED: "blocked", Outcome.DEFERRED: "deferred"}[
+            answer.decision.outcome
+        ]
+        if answer.decision.reason is Reason.INVALID_ADDRESS and answer.decision.fact is None:
+            return Accepted(message_id, status, answer)
+        with self.kit.store.write() as connection:
+            self._queue(connection, message_id, request, topic, sender, content, answer, status)
+        return Accepted(message_id, status, answer)
+
+    def status(self, message_id: str) -> MessageStatus:
+        """Return what became of a message. Raises ``NotFound``."""
+        with self.kit.store.read() as connection:
+            queued = messages.read(connection, message_id)
+            if queued is None:
+                raise NotFound("There is no message with this id.")
+            history = messages.history(connection, message_id)
+        topic = self.kit.catalogue.topic_numbered(queued.topic or ALL)
+        alternatives = [line["alternative"] for line in history if "alternative" in line]
+        return MessageStatus(
+            id=queued.id,
+            status=queued.status,
+            channel=queued.channel,
+            topic=topic.slug if topic else None,
+            campaign=queued.campaign,
+            reason=queued.reason,
+            alternative=alternatives[-1] if alternatives else None,
+            created_at=queued.created_at,
+            history=history,
+        )
+
+    def report(self, provider_id: str, status: str, error_code: str | None) -> None:
+        """Take a provider's delivery report: never backwards, and unknown words change nothing (W-8)."""
+        word = STATUS_WORDS.get(status)
+        if word is None:
+            return
+        with self.kit.store.write() as connection:
+            queued = messages.by_provider_id(connection, provider_id)
+            if queued is None or STATUS_ORDER[word] <= STATUS_ORDER.get(queued.status, 0):
+                return
+            messages.note(connection, queued.id, word, {"provider_code": error_code}, self.kit.now())
+            reason = REFUSALS.get(error_code or "")
+            if reason is not None:
+                self._learn_about(connection, queued, reason)
+
+    def hand_over_due(self, limit: int = 50) -> int:
+        """Hand over what is due and return how many messages were dealt with; one bad item stops nothing.
+
+        Raises:
+            StoreUnavailable: Nothing can be claimed; everything stays queued.
+        """
+        self._settle_lost()
+        with self.kit.store.read() as connection:
+            waiting = messages.due(connection, self.kit.now(), limit)
+        for message_id in waiting:
+            claimed = self._claim(message_id)
+            if claimed is not None:
+                self._hand_over(claimed)
+        return len(waiting)
+
+    def _sender(self, request: MessageRequest, topic: Topic) -> Sender:
+        catalogue = self.kit.catalogue
+        carried = MessageClass.TRANSACTIONAL if topic.message_class is MessageClass.EMERGENCY else topic.message_class
+        if request.sender is None:
+            found = catalogue.default_sender(request.channel, "default", topic.message_class)
+            if found is None:
+                raise InvalidInput(
+                    f"The catalogue has no {carried} sender for {request.channel}.", field="sender", code="no_sender"
+                )
+            return found
+        sender = catalogue.sender(request.sender)
+        if sender.channel is not request.channel:
+            raise InvalidInput(f"This sender is for {sender.channel}.", field="sender", code="wrong_channel")
+        if sender.message_class is not carried:
+            raise Conflict(
+                f"This sender carries {sender.message_class} messages, and the topic is {carried}.", code="wrong_sender"
+            )
+        return sender
+
+    def _queue(
+        self,
+        connection: Connection,
+        message_id: str,
+        request: MessageRequest,
+        topic: Topic,
+        sender: Sender,
+        content: dict[str, Any],
+        answer: Answer,
+        status: str,
+    ) -> None:
+        address = parse_address(request.channel, request.to, default_region=self.kit.default_region)
+        known = open_address(connection, self.kit, address)
+        now = self.kit.now()
+        due = max(now, request.send_at or now, answer.decision.not_before or now)
+        values = {
+            "id": message_id,
+            "subject": known.subject,
+            "channel": request.channel,
+            "message_class": topic.message_class,
+            "topic": topic.number,
+            "sender": sender.number,
+            "campaign": request.campaign,
+            "status": status,
+            "reason": answer.decision.reason,
+            "sealed": self.kit.vault.seal_json({**content, "to": address.original}, context=_context(message_id)),
+            "due_at": due,
+            "created_at": now,
+        }
+        detail = {"decision": answer.id, "reason": answer.decision.reason, "alternative": answer.alternative}
+        messages.add(connection, values, detail)
+
+    def _claim(self, message_id: str) -> _Claimed | None:
+        """Decide again under the address lock and claim in the same transaction (R7, I05, I06)."""
+        with self.kit.store.write() as connection:
+            queued = messages.read(connection, message_id)
+            if queued is None:
+                return None
+            known = people.locate(connection, queued.subject)
+            now = self.kit.now()
+            decision = self._decide(connection, queued, known, now)
+            if not decision.allowed or known is None:
+                self._settle_refused(connection, queued, decision, now)
+                return None
+            claim = messages.claim(connection, queued, now)
+        sender = self.kit.catalogue.sender_numbered(queued.sender)
+        if claim is None or sender is None:
+            return None
+        content = Content.checked(self.kit.vault.open_json(claim.sealed, context=_context(message_id)))
+        topic = self.kit.catalogue.topic_numbered(queued.topic or ALL)
+        return _Claimed(claim, known, sender, topic, content, now)
+
+    def _decide(self, connection: Connection, queued: Queued, known: KnownAddress | None, now: datetime) -> Decision:
+        if known is None:
+            return Decision(Outcome.BLOCKED, Reason.ERASED)
+        if queued.message_class is MessageClass.MARKETING and self.decisions.held_back():
+            return Decision(Outcome.DEFERRED, Reason.UNAVAILABLE, not_before=now + timedelta(seconds=5))
+        book = ledger.open_book(connection, [known])
+        contact = people.contact_of(connection, known.contact) if known.contact is not None else None
+        facts = tuple(fact for fact in book.standing(known) if fact.channel in (None, queued.channel))
+        sender = self.kit.catalogue.sender_numbered(queued.sender)
+        brand = self.kit.catalogue.brand(sender.brand) if sender else None
+        question = Question(
+            channel=queued.channel,
+            message_class=queued.message_class,
+            at=now,
+            topic=self.kit.catalogue.topic_numbered(queued.topic or ALL),
+            brand=brand.number if brand else None,
+            sender=queued.sender,
+            country=contact.country if contact else None,
+        )
+        return decide(question, RecipientState(facts, contact.country if contact else None))
+
+    def _settle_refused(self, connection: Connection, queued: Queued, decision: Decision, now: datetime) -> None:
+        if queued.status not in {"queued", "deferred"}:
+            return
+        status = "deferred" if decision.outcome is Outcome.DEFERRED else "blocked"
+        later = decision.not_before
+        messages.settle(connection, queued, status, now, reason=decision.reason, due_at=later)
+
+    def _hand_over(self, claimed: _Claimed) -> None:
+        """Call the provider outside any transaction, and only while the claim is fresh (I20)."""
+        if self.kit.now() - claimed.claimed_at > CLAIM_GOOD_FOR:
+            self._record(claimed, "queued", detail={"note": "the claim grew old before the provider was called"})
+            return
+        try:
+            receipt = self._call(claimed)
+        except ProviderError as error:
+            self._refused(claimed, error)
+            return
+        self._record(claimed, "sent", provider_id=receipt.provider_id)
+
+    def _call(self, claimed: _Claimed) -> Receipt:
+        queued, topic = claimed.queued, claimed.topic
+        if queued.channel is Channel.EMAIL:
+            scope = topic.number if topic and queued.message_class is MessageClass.MARKETING else ALL
+            links = self.linking.for_address(queued.channel, claimed.known.key, scope)
+            return self.email.send_email(
+                mailing.build_email(
+                    queued.id,
+                    queued.message_class,
+                    claimed.sender,
+                    topic,
+                    claimed.content,
+                    links,
+                    self.organisation,
+                )
+            )
+        status_url = f"{self.base_url}/webhooks/twilio/status"
+        return self.texts.send_text(
+            mailing.build_text(queued.id, queued.message_class, claimed.sender, claimed.content, status_url)
+        )
+
+    def _refused(self, claimed: _Claimed, error: ProviderError) -> None:
+        """Record a refusal. What may have gone out is never sent twice if it is marketing."""
+        queued = claimed.queued
+        detail = {"provider_code": error.provider_code}
+        marketing = queued.message_class is MessageClass.MARKETING
+        reason = REFUSALS.get(error.provider_code or "")
+        if reason is not None:
+            with self.kit.store.write() as connection:
+                self._learn_about(connection, queued, reason)
+        if reason is Reason.PROVIDER_BLOCK:
+            alternative = None if marketing else Channel.EMAIL
+            self._record(claimed, "blocked", reason=reason, detail={**detail, "alternative": alternative})
+        elif error.unknown and marketing:
+            self._record(claimed, "unknown", detail=detail)
+        elif error.permanent or queued.attempts >= MOST_ATTEMPTS:
+            self._record(claimed, "failed", reason=reason, detail=detail)
+        else:
+            wait = timedelta(seconds=5 * 3**queued.attempts)
+            self._record(claimed, "queued", detail=detail, due_at=self.kit.now() + wait)
+
+    def _learn_about(self, connection: Connection, queued: Queued, reason: Reason) -> None:
+        """Put on record what a refusal says about the number (rules.md W-9, reliability.md item 14)."""
+        known = people.locate(connection, queued.subject)
+        if known is None:
+            return
+        doing = act(Source.PROVIDER_OPTOUT, self.kit.now(), key=f"refused:{queued.id}:{queued.fence}")
+        book = ledger.open_book(connection, [known])
+        blocked = reason is Reason.PROVIDER_BLOCK
+        number = queued.sender if blocked else None
+        facts = [
+            bad_address(doing, book, known.subject, queued.channel, reason=reason, scope=number or ALL, sender=number)
+        ]
+        if blocked and queued.message_class is MessageClass.MARKETING:
+            log.error("provider_knew_an_opt_out_we_did_not", extra={"message": queued.id})
+            facts.append(stop(doing, book, known.subject, queued.channel, sender=number))
+        ledger.append(connection, book, facts)
+
+    def _record(
+        self,
+        claimed: _Claimed,
+        status: str,
+        *,
+        reason: Reason | None = None,
+        provider_id: str | None = None,
+        detail: dict[str, Any] | None = None,
+        due_at: datetime | None = None,
+    ) -> None:
+        with self.kit.store.write() as connection:
+            held = messages.settle(
+                connection,
+                claimed.queued,
+                status,
+                self.kit.now(),
+                reason=reason,
+                provider_id=provider_id,
+                detail=detail,
+                due_at=due_at,
+            )
+        if not held:
+            log.error("claim_was_taken_over", extra={"message": claimed.queued.id})
+
+    def _settle_lost(self) -> None:
+        """Deal with claims whose worker vanished: marketing is never sent again, the rest is (I19)."""
+        now = self.kit.now()
+        with self.kit.store.write() as connection:
+            for queued in messages.lost(connection, now):
+                status = "unknown" if queued.message_class is MessageClass.MARKETING else "queued"
+                messages.settle(connection, queued, status, now, detail={"note": "the worker vanished"}, due_at=now)
+
+
+def _checked_content(request: MessageRequest) -> dict[str, Any]:
+    if request.channel is Channel.EMAIL:
+        if not request.subject or not (request.text or request.html):
+            raise InvalidInput("An email needs a `subject` and a `text` or `html`.", field="subject", code="missing")
+    elif not request.text:
+        raise InvalidInput("A text message needs `text`.", field="text", code="missing")
+    elif len(request.text) > LONGEST_TEXT:
+        raise InvalidInput(f"A text message has {LONGEST_TEXT} characters at most.", field="text", code="too_long")
+    if request.channel not in {Channel.EMAIL, Channel.SMS}:
+        raise InvalidInput("The gateway sends email and sms.", field="channel", code="no_transport")
+    content = {"to": request.to, "subject": request.subject, "text": request.text, "html": request.html}
+    Content.checked(content)
+    return content
+
+
+def _message_id(key: str | None) -> str:
+    """The same key gives the same message, so a repeated request queues it once."""
+    number = hashlib.sha256(key.encode()).hexdigest()[:24] if key else secrets.token_hex(12)
+    return f"msg_{number}"
+
+
+def _context(message_id: str) -> bytes:
+    return f"message:{message_id}".encode()

@@ -1,0 +1,333 @@
+"""Add, list and lift suppressions; record consents. What operators and other systems do.
+
+Suppressions, consents and contactability are three things (contract D13): a reason that only
+says the address is bad is stored as such and never listed as a suppression.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from prefs.domain.address import Address, parse_address
+from prefs.domain.ledger import ALL, Entry, Standing, fold, reopened, still_in_force
+from prefs.domain.reasons import CONTACTABILITY_REASONS, STATABLE_REASONS, SUPPRESSION_REASONS, ends
+from prefs.domain.terms import Act, Channel, ConsentKind, Reason, Source
+from prefs.errors import Conflict, InvalidInput, NotFound
+from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, lift, open_address, start, stop
+from prefs.storage import ledger, people
+from prefs.storage.ledger import Book
+from prefs.storage.people import KnownAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A suppression somebody asks for. ``channel`` None is ``any``; either ``to`` or ``contact`` is given."""
+
+    channel: Channel | None
+    to: str | None = None
+    contact: str | None = None
+    scope: str = "all"
+    reason: Reason = Reason.UNSUBSCRIBED
+    source: str = Source.API
+    occurred_at: datetime | None = None
+    until: datetime | None = None
+    reference: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionView:
+    """A standing block as callers see it; ``id`` is ``sup_…`` and names its ledger entry."""
+
+    id: str
+    channel: str
+    to: str | None
+    contact: str | None
+    scope: str
+    reason: str
+    source: str
+    since: datetime
+    until: datetime | None
+    created: bool = False
+    exceptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """A consent a caller reports. ``evidence`` is required for the weaker kinds (contract D12)."""
+
+    channel: Channel
+    to: str
+    topic: str
+    source: str
+    kind: ConsentKind = ConsentKind.EXPRESS
+    wording: str | None = None
+    evidence: dict[str, Any] | None = None
+    occurred_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentView:
+    """A consent on record; ``id`` is ``con_…``. ``wording_on_record`` says whether its words are kept."""
+
+    id: str
+    channel: str
+    to: str
+    topic: str
+    kind: str
+    source: str
+    since: datetime
+    expires_at: datetime | None
+    wording_on_record: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a wish lands: a subject, its address if it is one, and what is on record."""
+
+    subject: int
+    known: KnownAddress | None
+    book: Book
+    standing: list[Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressions:
+    """The use cases of ``/v1/suppressions`` and ``/v1/consents``."""
+
+    kit: Kit
+
+    def add(self, wish: Wish, *, actor: str | None = None, key: str | None = None) -> SuppressionView:
+        """Put a block on record and return it; ``created`` is False where it stood already.
+
+        Raises:
+            InvalidInput: The wish cannot be; ``field`` names the part.
+            NotFound: No such contact.
+            StoreUnavailable: Nothing was stored.
+        """
+        address = self._checked(wish)
+        with self.kit.store.write() as connection:
+            return self._add(connection, wish, address, actor, key)
+
+    def add_many(self, wishes: Sequence[Wish], *, actor: str | None = None) -> list[SuppressionView | Exception]:
+        """Put blocks on record, each with its own result; one bad item does not stop the rest."""
+        results: list[SuppressionView | Exception] = []
+        with self.kit.store.write() as connection:
+            for wish in wishes:
+                try:
+                    results.append(self._add(connection, wish, self._checked(wish), actor, None))
+                except (InvalidInput, NotFound) as error:
+                    results.append(error)
+        return results
+
+    def lift(self, suppression_id: str, *, evidence: str, source: str, actor: str | None = None) -> SuppressionView:
+        """End one suppression by a new entry; the old one stays in the ledger. Needs evidence (D9).
+
+        Raises:
+            NotFound: No such suppression stands.
+            InvalidInput: The evidence is missing.
+        """
+        if not evidence.strip():
+            raise InvalidInput("Say what shows that the person wants this.", field="evidence", code="missing")
+        with self.kit.store.write() as connection:
+            entry = _entry_named(connection, suppression_id)
+            known = people.locate(connection, entry.subject)
+            book = ledger.open_book(connection, [known] if known else [], [] if known else [entry.subject])
+            doing = act(source, self.kit.now(), actor=actor, proof={"evidence": evidence})
+            view = self._view(book, entry, known)
+            if not ledger.append(connection, book, [lift(doing, book, entry.subject, f"entry:{entry.entry_key}")]):
+                raise NotFound("There is no such suppression.")
+            keep_proof(connection, self.kit, doing, [entry.subject])
+        return view
+
+    def of_address(self, channel: Channel, to: str) -> list[SuppressionView]:
+        """Return the suppressions that stand about one address on a channel, its contact's included.
+
+        Raises:
+            InvalidAddress: The text is no address.
+        """
+        address = parse_address(channel, to, default_region=self.kit.default_region)
+        with self.kit.store.read() as connection:
+            found = people.find(connection, self.kit.address_keys.candidates(address))
+            book = ledger.open_book(connection, found.values())
+        views = {}
+        for known in found.values():
+            entries = {entry.id: entry for entry in book.of(known)}
+            for fact in book.standing(known):
+                if fact.channel in (None, channel) and fact.reason in SUPPRESSION_REASONS:
+                    views[fact.entry_id] = self._view(book, entries[fact.entry_id], known)
+        return [views[number] for number in sorted(views, reverse=True)]
+
+    def record_consent(self, given: Agreement, *, actor: str | None = None, key: str | None = None) -> ConsentView:
+        """Put a consent on record. It never outranks a later opt-out (contract D7, D9).
+
+        Raises:
+            InvalidInput: The consent cannot be as stated.
+            Conflict: A later opt-out, or one that this kind of consent cannot end, stands.
+        """
+        topic = self.kit.catalogue.topic(given.topic)
+        address = parse_address(given.channel, given.to, default_region=self.kit.default_region)
+        now = self.kit.now()
+        _check_kind(given, now)
+        proof = {"kind": str(given.kind), "wording": given.wording, "evidence": given.evidence}
+        doing = act(given.source, now, key=key, occurred_at=given.occurred_at, actor=actor, proof=proof)
+        with self.kit.store.write() as connection:
+            known = open_address(connection, self.kit, address)
+            book = ledger.open_book(connection, [known])
+            entry = start(
+                doing,
+                book,
+                known.subject,
+                given.channel,
+                topic=topic.number,
+                kind=given.kind,
+                at=given.occurred_at,
+                until=given.expires_at,
+            )
+            _refuse_over_stop(book.standing(known), entry, stated=given.occurred_at is not None)
+            added = ledger.append(connection, book, [entry])
+            keep_proof(connection, self.kit, doing, [known.subject] if added else [])
+        stored = added[0] if added else entry
+        return ConsentView(
+            id=f"con_{stored.id}",
+            channel=given.channel,
+            to=given.to,
+            topic=given.topic,
+            kind=given.kind,
+            source=given.source,
+            since=stored.effective_at,
+            expires_at=given.expires_at,
+            wording_on_record=given.wording is not None,
+        )
+
+    def _checked(self, wish: Wish) -> Address | None:
+        """Refuse a wish that cannot be, before anything is opened; return its address if it has one."""
+        if (wish.to is None) == (wish.contact is None):
+            raise InvalidInput("Give either `to` or `contact`.", field="to", code="missing")
+        if wish.reason not in STATABLE_REASONS:
+            raise InvalidInput(f"`{wish.reason}` cannot be set from outside.", field="reason")
+        if wish.until is not None and wish.reason is not Reason.SNOOZED:
+            raise InvalidInput("`until` goes with the reason `snoozed` only.", field="until")
+        if wish.reason is Reason.SNOOZED and wish.until is None:
+            raise InvalidInput("A pause needs `until`.", field="until", code="missing")
+        self.kit.catalogue.scope_number(wish.scope)
+        if wish.to is None:
+            return None
+        channel = wish.channel or (Channel.EMAIL if "@" in wish.to else Channel.SMS)
+        return parse_address(channel, wish.to, default_region=self.kit.default_region)
+
+    def _add(
+        self, connection: Connection, wish: Wish, address: Address | None, actor: str | None, key: str | None
+    ) -> SuppressionView:
+        proof = {"reference": wish.reference, "note": wish.note} if wish.reference or wish.note else None
+        doing = act(wish.source, self.kit.now(), key=key, occurred_at=wish.occurred_at, actor=actor, proof=proof)
+        place = self._place(connection, wish, address)
+        entry = self._entry(doing, place, wish)
+        already = still_in_force(place.standing, entry)
+        if already is not None:
+            entries = place.book.of(place.known) if place.known else place.book.entries[place.subject]
+            return self._view(place.book, next(e for e in entries if e.id == already.entry_id), place.known)
+        added = ledger.append(connection, place.book, [entry])
+        keep_proof(connection, self.kit, doing, [place.subject])
+        return self._view(place.book, added[0] if added else entry, place.known, created=bool(added))
+
+    def _place(self, connection: Connection, wish: Wish, address: Address | None) -> _Place:
+        if address is None:
+            contact = people.find_contact(connection, wish.contact or "", lock=True)
+            if contact is None:
+                raise NotFound("There is no contact with this id.")
+            book = ledger.open_book(connection, [], [contact.subject])
+            return _Place(contact.subject, None, book, list(fold(book.entries[contact.subject])))
+        known = open_address(connection, self.kit, address)
+        if wish.channel is None and known.contact is not None:
+            book = ledger.open_book(connection, [known], [known.contact])
+            return _Place(known.contact, known, book, book.standing(known))
+        book = ledger.open_book(connection, [known])
+        return _Place(known.subject, known, book, book.standing(known))
+
+    def _entry(self, doing: Doing, place: _Place, wish: Wish) -> Entry:
+        scope = self.kit.catalogue.scope_number(wish.scope)
+        sender = scope if wish.scope.startswith("sender:") else None
+        if wish.reason in CONTACTABILITY_REASONS:
+            return bad_address(
+                doing, place.book, place.subject, wish.channel, reason=wish.reason, scope=scope, sender=sender
+            )
+        return stop(
+            doing,
+            place.book,
+            place.subject,
+            wish.channel,
+            reason=wish.reason,
+            scope=scope,
+            sender=sender,
+            until=wish.until,
+        )
+
+    def _view(self, book: Book, entry: Entry, known: KnownAddress | None, *, created: bool = False) -> SuppressionView:
+        facts = book.standing(known) if known else list(fold(book.entries[entry.subject]))
+        fact = next((one for one in facts if one.entry_id == entry.id), None)
+        catalogue = self.kit.catalogue
+        exceptions = [
+            catalogue.scope_name(one.scope)
+            for one in facts
+            if fact and fact.scope == ALL and one.consent and reopened(fact, one.scope, facts)
+        ]
+        return SuppressionView(
+            id=f"sup_{entry.id}",
+            channel=str(entry.channel or "any"),
+            to=self.kit.clear(known) if known else None,
+            contact=None,
+            scope=catalogue.scope_name(entry.scope),
+            reason=str(entry.reason),
+            source=entry.source,
+            since=entry.effective_at,
+            until=entry.until,
+            created=created,
+            exceptions=tuple(dict.fromkeys(exceptions)),
+        )
+
+
+def _entry_named(connection: Connection, suppression_id: str) -> Entry:
+    number = suppression_id.removeprefix("sup_")
+    entry = ledger.entry_numbered(connection, int(number)) if number.isascii() and number.isdigit() else None
+    if entry is None or entry.act not in {Act.OPT_OUT, Act.UNREACHABLE}:
+        raise NotFound("There is no such suppression.")
+    return entry
+
+
+_CALLERS_KINDS = frozenset({ConsentKind.EXPRESS, ConsentKind.IMPLIED, ConsentKind.SOFT_OPT_IN})
+_WANTED_EVIDENCE = {
+    ConsentKind.SOFT_OPT_IN: (("sale_reference", "product_family", "refusal_offered_at"),),
+    ConsentKind.IMPLIED: (("basis", "basis_date"), ("expires_at",)),
+}
+
+
+def _check_kind(given: Agreement, now: datetime) -> None:
+    if given.kind not in _CALLERS_KINDS:
+        raise InvalidInput("A consent is `express`, `implied` or `soft_opt_in`.", field="kind")
+    if given.occurred_at and given.occurred_at > now:
+        raise InvalidInput("This time is in the future. Use the time the person agreed.", field="occurred_at")
+    known = {*(given.evidence or {}), *(["expires_at"] if given.expires_at else [])}
+    choices = _WANTED_EVIDENCE.get(given.kind, ())
+    if choices and not any(known.issuperset(choice) for choice in choices):
+        wanted = " or ".join(", ".join(choice) for choice in choices)
+        raise InvalidInput(f"A consent of this kind needs evidence: {wanted}.", field="evidence", code="missing")
+
+
+def _refuse_over_stop(facts: Sequence[Standing], entry: Entry, *, stated: bool) -> None:
+    """Refuse a consent that a standing opt-out outranks (contract D7)."""
+    for fact in facts:
+        reason = fact.reason
+        if reason not in SUPPRESSION_REASONS or fact.channel not in (None, entry.channel):
+            continue
+        if reason is None or fact.scope not in (ALL, entry.scope) or reopened(fact, entry.scope, facts):
+            continue
+        kind = entry.consent or ConsentKind.EXPRESS
+        if not stated or fact.effective_at >= entry.effective_at or not ends(kind, reason):
+            raise Conflict(
+                "The person opted out later than this, or in a way only they can take back.", code="later_opt_out"
+            )

@@ -1,0 +1,1 @@
+"""Facts at rest: SQLAlchemy Core on SQLite or PostgreSQL. Rows never leave this folder."""

@@ -1,0 +1,147 @@
+"""The gateway's queue: one row a message, its history beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from prefs.domain.terms import Channel, MessageClass
+from prefs.storage.people import insert_new
+from prefs.storage.tables import message, message_event
+
+LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message as stored; ``fence`` counts its claims, and only the newest claim may report."""
+
+    id: str
+    subject: int
+    channel: Channel
+    message_class: MessageClass
+    topic: int | None
+    sender: int
+    status: str
+    reason: str | None
+    sealed: bytes
+    fence: int
+    attempts: int
+    campaign: str | None
+    provider_id: str | None
+    due_at: datetime
+    created_at: datetime
+
+
+def add(connection: Connection, values: dict[str, Any], detail: dict[str, Any]) -> bool:
+    """Queue a message with its first history line; False where it is there already."""
+    if connection.execute(insert_new(connection, message), values).rowcount != 1:
+        return False
+    _note(connection, values["id"], values["status"], detail, values["created_at"])
+    return True
+
+
+def read(connection: Connection, message_id: str) -> Queued | None:
+    """Return one message, or None."""
+    row = connection.execute(select(message).where(message.c.id == message_id)).one_or_none()
+    return _queued(row) if row else None
+
+
+def history(connection: Connection, message_id: str) -> list[dict[str, Any]]:
+    """Return what happened to a message, oldest first: ``status``, ``at`` and details."""
+    query = select(message_event).where(message_event.c.message_id == message_id).order_by(message_event.c.id)
+    return [{"status": row.status, "at": row.at, **row.detail} for row in connection.execute(query)]
+
+
+def due(connection: Connection, now: datetime, limit: int) -> Sequence[str]:
+    """Return the ids of messages whose time has come, oldest first."""
+    waiting = message.c.status.in_(("queued", "deferred")) & (message.c.due_at <= now)
+    query = select(message.c.id).where(waiting).order_by(message.c.due_at).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def lost(connection: Connection, now: datetime) -> list[Queued]:
+    """Return claimed messages whose lease ran out: the worker died or hung."""
+    query = select(message).where(message.c.status == "sending", message.c.lease_until < now)
+    return [_queued(row) for row in connection.execute(query.with_for_update(skip_locked=True))]
+
+
+def claim(connection: Connection, queued: Queued, now: datetime) -> Queued | None:
+    """Take a message for one hand-over; None where another worker was quicker (reliability.md R7)."""
+    free = or_(message.c.status == "queued", message.c.status == "deferred")
+    statement = (
+        update(message)
+        .where(message.c.id == queued.id, message.c.fence == queued.fence, free)
+        .values(status="sending", lease_until=now + LEASE, fence=queued.fence + 1, attempts=queued.attempts + 1)
+        .returning(message)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    _note(connection, queued.id, "sending", {"attempt": queued.attempts + 1}, now)
+    return _queued(row)
+
+
+def settle(
+    connection: Connection,
+    queued: Queued,
+    status: str,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    provider_id: str | None = None,
+    due_at: datetime | None = None,
+    detail: dict[str, Any] | None = None,
+) -> bool:
+    """Record what became of a claim or of a decision; False where a newer claim took over (the fence)."""
+    values: dict[str, Any] = {"status": status, "reason": reason, "lease_until": None}
+    if provider_id is not None:
+        values["provider_id"] = provider_id
+    if due_at is not None:
+        values["due_at"] = due_at
+    mine = (message.c.id == queued.id) & (message.c.fence == queued.fence)
+    if connection.execute(update(message).where(mine).values(values)).rowcount != 1:
+        return False
+    _note(connection, queued.id, status, {"reason": reason, **(detail or {})}, now)
+    return True
+
+
+def by_provider_id(connection: Connection, provider_id: str) -> Queued | None:
+    """Return the message a provider's report is about, locked, or None."""
+    query = select(message).where(message.c.provider_id == provider_id).with_for_update()
+    row = connection.execute(query).first()
+    return _queued(row) if row else None
+
+
+def note(connection: Connection, message_id: str, status: str, detail: dict[str, Any], now: datetime) -> None:
+    """Set a message's status with a history line."""
+    connection.execute(update(message).where(message.c.id == message_id).values(status=status))
+    _note(connection, message_id, status, detail, now)
+
+
+def _note(connection: Connection, message_id: str, status: str, detail: dict[str, Any], now: datetime) -> None:
+    known = {name: value for name, value in detail.items() if value is not None}
+    values = {"message_id": message_id, "status": status, "detail": known, "at": now}
+    connection.execute(insert(message_event), values)
+
+
+def _queued(row: Row[Any]) -> Queued:
+    return Queued(
+        id=row.id,
+        subject=row.subject,
+        channel=Channel(row.channel),
+        message_class=MessageClass(row.message_class),
+        topic=row.topic,
+        sender=row.sender,
+        status=row.status,
+        reason=row.reason,
+        sealed=row.sealed,
+        fence=row.fence,
+        attempts=row.attempts,
+        campaign=row.campaign,
+        provider_id=row.provider_id,
+        due_at=row.due_at,
+        created_at=row.created_at,
+    )

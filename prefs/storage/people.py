@@ -1,0 +1,191 @@
+"""Who an address key leads to: subjects, contacts, and the lock that orders their facts.
+
+Lock order is contact first, then addresses by ascending key (reliability.md R6).
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.schema import Table
+
+from prefs.domain.terms import AddressKind
+from prefs.storage.tables import address, address_alias, contact
+
+CHUNK = 5_000
+"""Keys a statement; both drivers take several times as many parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An address to be found or made: its possible keys, own one first (contract D2).
+
+    ``seal`` encrypts the address for the row with the given key; None where only the key is known.
+    """
+
+    keys: tuple[bytes, ...]
+    kind: AddressKind
+    seal: Callable[[bytes], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAddress:
+    """An address row: the subject it leads to, and the sealed address where we have it."""
+
+    subject: int
+    key: bytes
+    kind: AddressKind
+    sealed: bytes | None
+    contact: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownContact:
+    """A contact row."""
+
+    subject: int
+    external_id: str
+    locale: str | None
+    country: str | None
+    time_zone: str | None
+
+
+def insert_new(connection: Connection, table: Table) -> Insert:
+    """Return an insert that skips rows already there; what it returns is what was new."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return cast(Insert, dialect.insert(table).on_conflict_do_nothing())
+
+
+def new_subject() -> int:
+    """Return a random subject number: it says nothing about when or whose (contract D1)."""
+    return secrets.randbits(62)
+
+
+def find(connection: Connection, keys: Sequence[bytes], *, lock: bool = False) -> dict[bytes, KnownAddress]:
+    """Return what is known under these keys, aliases included; locked in key order if asked."""
+    found: dict[bytes, KnownAddress] = {}
+    for chunk in _chunks(sorted(set(keys))):
+        query = select(address).where(address.c.key.in_(chunk)).order_by(address.c.key)
+        for row in connection.execute(query.with_for_update() if lock else query):
+            found[row.key] = _known(row)
+    missing = sorted(set(keys) - found.keys())
+    for chunk in _chunks(missing):
+        aliased = (
+            select(address_alias.c.key.label("alias"), address)
+            .join(address, address.c.subject == address_alias.c.subject)
+            .where(address_alias.c.key.in_(chunk))
+            .order_by(address.c.key)
+        )
+        for row in connection.execute(aliased.with_for_update(of=address) if lock else aliased):
+            found[row.alias] = _known(row)
+    return found
+
+
+def open_addresses(connection: Connection, wanted: Sequence[Wanted], now: datetime) -> list[KnownAddress]:
+    """Return the wanted addresses in order, locked, made where there was none.
+
+    An address seen here for the first time in clear text is kept, sealed. One that was found
+    under an older key gets an alias, so that links of either make lead to it.
+    """
+    known = find(connection, [key for one in wanted for key in one.keys], lock=True)
+    missing = {one.keys[0]: one for one in wanted if not any(key in known for key in one.keys)}
+    if missing:
+        _add(connection, missing.values(), now)
+        known |= find(connection, list(missing), lock=True)
+    opened = []
+    for one in wanted:
+        row = next(known[key] for key in one.keys if key in known)
+        if one.keys[0] not in known:
+            connection.execute(insert_new(connection, address_alias), {"key": one.keys[0], "subject": row.subject})
+            known[one.keys[0]] = row
+        if one.seal is not None and row.sealed is None:
+            row = replace(row, sealed=one.seal(row.key))
+            connection.execute(update(address).where(address.c.subject == row.subject).values(sealed=row.sealed))
+        opened.append(row)
+    return opened
+
+
+def of_contact(connection: Connection, contacts: Iterable[int], *, lock: bool = False) -> list[KnownAddress]:
+    """Return the addresses of these contacts, by key."""
+    query = select(address).where(address.c.contact.in_(list(contacts))).order_by(address.c.key)
+    return [_known(row) for row in connection.execute(query.with_for_update() if lock else query)]
+
+
+def find_contact(connection: Connection, external_id: str, *, lock: bool = False) -> KnownContact | None:
+    """Return the contact a caller knows by this id, or None."""
+    query = select(contact).where(contact.c.external_id == external_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return _known_contact(row) if row else None
+
+
+def contact_of(connection: Connection, subject: int) -> KnownContact | None:
+    """Return the contact with this subject, or None."""
+    row = connection.execute(select(contact).where(contact.c.subject == subject)).one_or_none()
+    return _known_contact(row) if row else None
+
+
+def save_contact(
+    connection: Connection,
+    external_id: str,
+    *,
+    locale: str | None,
+    country: str | None,
+    time_zone: str | None,
+    now: datetime,
+) -> KnownContact:
+    """Make the contact or bring it up to date, and return it locked."""
+    values = {"locale": locale, "country": country, "time_zone": time_zone}
+    fresh = {"subject": new_subject(), "external_id": external_id, "created_at": now, **values}
+    connection.execute(insert_new(connection, contact), fresh)
+    connection.execute(update(contact).where(contact.c.external_id == external_id).values(values))
+    saved = find_contact(connection, external_id, lock=True)
+    assert saved is not None  # made two statements above, in this transaction
+    return saved
+
+
+def join_contact(connection: Connection, subject: int, contact_subject: int | None) -> None:
+    """Make an address belong to a contact, or to none."""
+    connection.execute(update(address).where(address.c.subject == subject).values(contact=contact_subject))
+
+
+def by_subject(connection: Connection, subjects: Iterable[int]) -> dict[int, KnownAddress]:
+    """Return address rows by subject; subjects that are contacts or erased are absent."""
+    query = select(address).where(address.c.subject.in_(list(subjects)))
+    return {row.subject: _known(row) for row in connection.execute(query)}
+
+
+def locate(connection: Connection, subject: int) -> KnownAddress | None:
+    """Return one address row by subject, locked, or None."""
+    row = connection.execute(select(address).where(address.c.subject == subject).with_for_update()).one_or_none()
+    return _known(row) if row else None
+
+
+def _add(connection: Connection, wanted: Iterable[Wanted], now: datetime) -> None:
+    rows = [
+        {
+            "subject": new_subject(),
+            "key": one.keys[0],
+            "kind": one.kind,
+            "sealed": one.seal(one.keys[0]) if one.seal else None,
+            "created_at": now,
+        }
+        for one in wanted
+    ]
+    connection.execute(insert_new(connection, address), rows)
+
+
+def _known(row: Row[tuple[object, ...]]) -> KnownAddress:
+    return KnownAddress(row.subject, row.key, AddressKind(row.kind), row.sealed, row.contact)
+
+
+def _known_contact(row: Row[tuple[object, ...]]) -> KnownContact:
+    return KnownContact(row.subject, row.external_id, row.locale, row.country, row.time_zone)
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))

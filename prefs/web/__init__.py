@@ -1,0 +1,1 @@
+"""The pages recipients meet; no login, no script needed."""

@@ -1,0 +1,152 @@
+"""The composition root: ``build(settings)`` makes every service, and nothing else does. No Flask."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prefs.config import Settings
+from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
+from prefs.domain.terms import Source
+from prefs.links import Links
+from prefs.providers.outbox import Outbox
+from prefs.services.catalogue import Catalogues
+from prefs.services.decisions import Decisions, Receipts
+from prefs.services.inbound import Inbound, InboundText
+from prefs.services.journal import Journal
+from prefs.services.keys import ApiKeys
+from prefs.services.kit import Kit
+from prefs.services.linking import Linking
+from prefs.services.organisation import Organisation
+from prefs.services.sending import Sending
+from prefs.services.suppression import Suppressions
+from prefs.services.unsubscribe import Unsubscribe
+from prefs.services.upkeep import Upkeep
+from prefs.services.worker import Worker
+from prefs.storage.base import Clock, Store, utc_now
+
+if TYPE_CHECKING:
+    from prefs.providers.ports import EmailProvider, TextProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything an edge may call."""
+
+    settings: Settings
+    kit: Kit
+    keys: ApiKeys
+    decisions: Decisions
+    unsubscribe: Unsubscribe
+    suppressions: Suppressions
+    inbound: Inbound
+    sending: Sending
+    linking: Linking
+    journal: Journal
+    outbox: Outbox
+    worker: Worker
+    upkeep: Upkeep
+
+    @property
+    def base_url(self) -> str:
+        """The public origin, without a slash at its end."""
+        return self.settings.base_url
+
+
+def _journal_handlers(unsubscribe: Unsubscribe, inbound: Inbound) -> dict[str, Callable[[dict[str, Any]], None]]:
+    """Return who applies what the journal holds, by kind."""
+    return {
+        "one_click": lambda item: _drop(unsubscribe.by_link(item["token"], source=Source.ONE_CLICK)),
+        "page_stop": lambda item: _drop(unsubscribe.by_page(item["token"], item["scope"])),
+        "text": lambda item: _drop(inbound.handle_text(InboundText.from_json(item))),
+    }
+
+
+def _drop(_result: object) -> None:
+    """Take a result nobody is left to hear."""
+
+
+def build(settings: Settings, *, now: Clock = utc_now) -> Services:
+    """Return the services for these settings. Opens no connection yet."""
+    secret_keys = parse_secret_keys(settings.secret_keys)
+    ring = Keyring(secret_keys)
+    store = Store(settings.database_url, now)
+    links = Links(ring)
+    kit = Kit(
+        store=store,
+        address_keys=AddressKeys(settings.address_keys),
+        vault=Vault(ring),
+        links=links,
+        catalogues=Catalogues(store),
+        default_region=settings.default_region,
+    )
+    journal = Journal(settings.data_dir / "journal", kit.vault)
+    receipts = Receipts(tuple(ring.derive("receipt", key.kid) for key in secret_keys if not key.retired))
+    decisions = Decisions(kit, receipts, lambda: store.failing or journal.pending())
+    linking = Linking(links, settings.base_url, settings.inbound_mail_domain)
+    organisation = Organisation(
+        settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email
+    )
+    outbox = Outbox(kit)
+    sending = Sending(
+        kit=kit,
+        decisions=decisions,
+        linking=linking,
+        organisation=organisation,
+        email=_email(settings, outbox),
+        texts=_texts(settings, outbox),
+        base_url=settings.base_url,
+    )
+    inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
+    unsubscribe = Unsubscribe(kit)
+    return Services(
+        settings=settings,
+        kit=kit,
+        keys=ApiKeys(store, live=not settings.is_development),
+        decisions=decisions,
+        unsubscribe=unsubscribe,
+        suppressions=Suppressions(kit),
+        inbound=inbound,
+        sending=sending,
+        linking=linking,
+        journal=journal,
+        outbox=outbox,
+        worker=Worker(kit, sending, _job_handlers(settings, inbound)),
+        upkeep=Upkeep(store, journal, _journal_handlers(unsubscribe, inbound), decisions),
+    )
+
+
+def _email(settings: Settings, outbox: Outbox) -> "EmailProvider":
+    if settings.email_transport == "sendgrid":
+        from prefs.providers.sendgrid import SendGridEmail  # noqa: PLC0415  the SDK loads only where it is used
+
+        return SendGridEmail(settings.sendgrid_api_key or "", base_url=settings.sendgrid_api_base_url)
+    if settings.email_transport == "smtp":
+        from prefs.providers.smtp import SmtpEmail  # noqa: PLC0415  loads only where it is used
+
+        return SmtpEmail(settings.smtp_url or "")
+    return outbox
+
+
+def _texts(settings: Settings, outbox: Outbox) -> "TextProvider":
+    if settings.sms_transport == "twilio":
+        from prefs.providers.twilio import TwilioTexts  # noqa: PLC0415  the SDK loads only where it is used
+
+        return TwilioTexts(
+            settings.twilio_account_sid or "", settings.twilio_auth_tokens[0], base_url=settings.twilio_api_base_url
+        )
+    return outbox
+
+
+def _job_handlers(settings: Settings, inbound: Inbound) -> dict[str, Callable[[dict[str, Any]], None]]:
+    if settings.sms_transport != "twilio":
+        return {}
+
+    def settle(payload: dict[str, Any]) -> None:
+        from prefs.providers.twilio import TwilioTexts  # noqa: PLC0415  the SDK loads only where it is used
+
+        texts = TwilioTexts(
+            settings.twilio_account_sid or "", settings.twilio_auth_tokens[0], base_url=settings.twilio_api_base_url
+        )
+        inbound.settle_times(payload, texts.message_times)
+
+    return {"twilio_times": settle}

@@ -1,0 +1,61 @@
+"""Both databases, a clock that stands still, and the whole service around them."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prefs.storage import migrate
+from tests.make import Clock, World, make_world
+from tests.postgres import MISSING, PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    try:
+        with PostgresServer.launch() as server:
+            name = f"template_{secrets.token_hex(4)}"
+            migrate.upgrade(server.create_database(name))
+            server.template = name
+            yield server
+    except FileNotFoundError:
+        if os.environ.get("CI") or os.environ.get("PREFS_REQUIRE") == "postgres":
+            raise
+        pytest.skip(MISSING)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "prefs.db"
+    migrate.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.pg)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "prefs.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = f"test_{secrets.token_hex(6)}"
+    yield server.create_database(name, server.template)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def world(database_url: str, clock: Clock, tmp_path: Path) -> Iterator[World]:
+    """The whole service on a database, with its web app and a clock that only tests move."""
+    made = make_world(database_url, clock, tmp_path)
+    yield made
+    made.services.kit.store.dispose()
