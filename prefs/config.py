@@ -176,7 +176,7 @@ class _Reader:
             return ()
 
     def check_transports(self, found: Settings) -> None:
-        wanted = {
+        wanted: dict[str, list[tuple[str, object]]] = {
             "sendgrid": [("SENDGRID_API_KEY", found.sendgrid_api_key)],
             "smtp": [("SMTP_URL", found.smtp_url)],
             "twilio": [
@@ -303,8 +303,8 @@ _SECRET_FIELDS = {"secret_keys", "address_keys", "twilio_auth_tokens", "sendgrid
 def effective(settings: Settings) -> list[tuple[str, str]]:
     """Return each setting and what it is now, secrets hidden, for ``prefs doctor``."""
     shown = []
-    for field in fields(settings):
-        name, value = field.name, getattr(settings, field.name)
+    for one in fields(settings):
+        name, value = one.name, getattr(settings, one.name)
         hidden = name in _SECRET_FIELDS or (name in {"database_url", "smtp_url"} and value and "@" in value)
         shown.append((name, "(set)" if hidden and value else "(unset)" if not value else str(value)))
     return shown

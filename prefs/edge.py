@@ -118,9 +118,9 @@ def secure(answer: Response, *, https: bool) -> Response:
     answer.headers.update(
         {
             "Content-Security-Policy": (
-                f"default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src 'self' data:; "
-                "font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-                "object-src 'none'"
+                f"default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+                "img-src 'self' data:; font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+                "frame-ancestors 'none'; object-src 'none'"
             ),
             "Cache-Control": "public, max-age=3600" if static else "no-store",
             "Referrer-Policy": "strict-origin",

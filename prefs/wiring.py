@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefs.config import Settings
 from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
-from prefs.domain.terms import Source
+from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.catalogue import Catalogues
@@ -76,7 +76,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         address_keys=AddressKeys(settings.address_keys),
         vault=Vault(ring),
         links=links,
-        catalogues=Catalogues(store),
+        catalogues=Catalogues(store, _messaging_services(settings)),
         default_region=settings.default_region,
     )
     journal = Journal(settings.data_dir / "journal", kit.vault)
@@ -113,6 +113,14 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         worker=Worker(kit, sending, _job_handlers(settings, inbound)),
         upkeep=Upkeep(store, journal, _journal_handlers(unsubscribe, inbound), decisions),
     )
+
+
+def _messaging_services(settings: Settings) -> dict[MessageClass, str]:
+    found = {
+        MessageClass.MARKETING: settings.twilio_marketing_messaging_service_sid,
+        MessageClass.TRANSACTIONAL: settings.twilio_transactional_messaging_service_sid,
+    }
+    return {kind: sid for kind, sid in found.items() if sid}
 
 
 def _email(settings: Settings, outbox: Outbox) -> "EmailProvider":

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,16 +127,16 @@ def _tour(service: _Service) -> None:
     _show(f"{offer['status']}, and the headers say:")
     _show(f"List-Unsubscribe: {offer['mail']['headers']['List-Unsubscribe']}")
     _show("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
-    _say("3. Ada presses Unsubscribe in her mail program: one POST, no cookie, no login.")
+    _say("3. The next campaign is queued already when Ada presses Unsubscribe: one POST, no cookie, no login.")
+    next_offer = _queue_for_later(service)
+    _show(f"{next_offer['id']}: {next_offer['status']}")
     _show(_one_click(offer["mail"]["unsubscribe_url"]))
     _decision(service, {"channel": "email", "to": ADA, "topic": "product-offers"})
-    _say("4. The next campaign asks again at hand-over, and is stopped.")
-    campaign = service.call(
-        "POST",
-        "/v1/messages",
-        {"channel": "email", "to": ADA, "topic": "product-offers", "subject": "More offers", "text": "Hello again."},
+    _say("4. At hand-over the gateway asks again, and the queued campaign stays here.")
+    stopped = _until(
+        lambda: service.call("GET", f"/v1/messages/{next_offer['id']}"), lambda found: found["status"] != "queued"
     )
-    _show(f"message {campaign['status']}, reason: {campaign['decision']['reason']}")
+    _show(f"{stopped['id']}: {stopped['status']}, reason: {stopped['reason']}")
     _say("5. Ben said yes to texts about events. Now he texts STOP.")
     _decision(service, {"channel": "sms", "to": BEN, "topic": "events"})
     _show(_text_stop(service))
@@ -185,6 +186,13 @@ def _send(service: _Service, message: dict[str, Any]) -> dict[str, Any]:
         lambda: service.call("GET", f"/v1/messages/{queued['id']}"), lambda found: found["status"] == "sent"
     )
     return {"status": status["status"], "mail": _newest_mail()}
+
+
+def _queue_for_later(service: _Service) -> dict[str, Any]:
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    campaign = {"channel": "email", "to": ADA, "topic": "product-offers", "subject": "More offers", "text": "Hello."}
+    queued: dict[str, Any] = service.call("POST", "/v1/messages", {**campaign, "send_at": due.isoformat()})
+    return queued
 
 
 def _newest_mail() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``prefs keys``: API keys."""
 
 import json
+from typing import Any
 
 import click
 
@@ -46,7 +47,7 @@ def list_keys(as_json: bool) -> None:
     Example:
       prefs keys list --json
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": one.id,
             "name": one.name,

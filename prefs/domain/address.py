@@ -26,7 +26,10 @@ _PREFIXES = ("whatsapp:", "rcs:", "tel:", "sms:")
 # Calling codes of the EEA and the United Kingdom (ITU-T E.164 assignments).
 _EEA_UK_CODES = tuple(
     f"+{code}"
-    for code in "43 32 359 385 357 420 45 372 358 33 49 30 36 353 39 371 370 352 356 31 48 351 40 421 386 34 46 354 423 47 44".split()  # noqa: SIM905
+    for code in (
+        *(30, 31, 32, 33, 34, 36, 39, 40, 43, 44, 45, 46, 47, 48, 49),
+        *(351, 352, 353, 354, 356, 357, 358, 359, 370, 371, 372, 385, 386, 420, 421, 423),
+    )
 )
 
 _MENDS = {

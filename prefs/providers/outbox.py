@@ -48,8 +48,6 @@ class OutboxMessage:
 class Outbox:
     """Takes every message and refuses none."""
 
-    name = "outbox"
-
     def __init__(self, kit: _Kit) -> None:
         self._kit = kit
 

@@ -62,14 +62,10 @@ class ProviderTimes:
 class EmailProvider(Protocol):
     """Raises ``ProviderError`` when the message was not taken (or may not have been)."""
 
-    name: str
-
     def send_email(self, email: OutgoingEmail) -> Receipt: ...
 
 
 class TextProvider(Protocol):
     """Raises ``ProviderError`` when the message was not taken (or may not have been)."""
-
-    name: str
 
     def send_text(self, text: OutgoingText) -> Receipt: ...

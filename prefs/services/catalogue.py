@@ -2,13 +2,13 @@
 
 import time
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib import resources
 from typing import Any, TypeVar
 
-from prefs.domain.catalogue import HIGHEST_NUMBER, Catalogue
+from prefs.domain.catalogue import HIGHEST_NUMBER, Catalogue, Sender
 from prefs.domain.terms import Channel, MessageClass, Need
 from prefs.errors import Conflict, InvalidInput, StoreUnavailable
 from prefs.storage import catalogue as storage
@@ -62,9 +62,13 @@ _REQUIRED = {
 
 @dataclass
 class Catalogues:
-    """Reads and changes the catalogue; ``current`` may be up to five seconds old."""
+    """Reads and changes the catalogue; ``current`` may be up to five seconds old.
+
+    ``messaging_services`` are the settings' Twilio services by message class.
+    """
 
     store: Store
+    messaging_services: Mapping[MessageClass, str] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
     _held: Catalogue | None = field(default=None, init=False)
     _until: float = field(default=0.0, init=False)
@@ -75,7 +79,7 @@ class Catalogues:
             return self._held
         try:
             with self.store.read() as connection:
-                self._held = storage.load(connection)
+                self._held = self._with_services(storage.load(connection))
         except StoreUnavailable:
             if self._held is None:
                 raise
@@ -97,8 +101,19 @@ class Catalogues:
             changed = storage.load(connection)
             if changed.highest_number > HIGHEST_NUMBER:
                 raise Conflict("The catalogue has used up its numbers: links have room for 8,191 items.")
-        self._held, self._until = changed, self.clock() + FRESH_SECONDS
-        return changed
+        self._held, self._until = self._with_services(changed), self.clock() + FRESH_SECONDS
+        return self._held
+
+    def _with_services(self, stored: Catalogue) -> Catalogue:
+        """Put the Messaging Services of the settings in the place of the default text senders."""
+
+        def with_service(sender: Sender) -> Sender:
+            service = self.messaging_services.get(sender.message_class)
+            if service is None or sender.channel is not Channel.SMS or not sender.default:
+                return sender
+            return replace(sender, address=service, inbound=(*sender.inbound, sender.address))
+
+        return replace(stored, senders=tuple(with_service(sender) for sender in stored.senders))
 
     def ensure_default(self) -> None:
         """Put the starting catalogue into an empty database."""

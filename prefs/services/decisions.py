@@ -388,7 +388,8 @@ class Receipts:
         """Return what a receipt says. Raises ``NotFound`` for anything we did not sign."""
         unknown = NotFound("There is no decision with this id.")
         try:
-            raw = base64.b64decode(text.removeprefix("dec_") + "==", altchars=b"-_", validate=True)
+            encoded = text.removeprefix("dec_")
+            raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
             raise unknown from error
         body, mac = raw[: _FORM.size], raw[_FORM.size :]

@@ -19,7 +19,9 @@ LONGEST = 160
 
 _TEXTS = {
     STOPPED: "{org}: you will get no more marketing texts from us. You still get appointment texts. Help: {phone}.",
-    STOPPED_EVERYWHERE: "{org}: you will get no more marketing from us. You still get appointment texts. Help: {phone}.",
+    STOPPED_EVERYWHERE: (
+        "{org}: you will get no more marketing from us. You still get appointment texts. Help: {phone}."
+    ),
     STOPPED_EVERYTHING: (
         "{org}: you will get no more texts from us. We will use email or letters instead. Help: {phone}."
     ),

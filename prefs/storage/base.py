@@ -106,6 +106,20 @@ class Store:
                 text("INSERT INTO meta (name, value) VALUES ('probe', :now)"), {"now": self.now().isoformat()}
             )
 
+    def durability_problems(self) -> list[str]:
+        """Return each setting of the database under which an acknowledged commit could be lost."""
+        wanted = (
+            {"PRAGMA journal_mode": "wal", "PRAGMA synchronous": "2"}
+            if self.is_sqlite
+            else {"SHOW fsync": "on", "SHOW full_page_writes": "on"}
+        )
+        with self.read() as connection:
+            found = {name: str(connection.exec_driver_sql(name).scalar()) for name in wanted}
+            if not self.is_sqlite and connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off":
+                found["SHOW synchronous_commit"] = "off"
+                wanted["SHOW synchronous_commit"] = "on"
+        return [f"{name} is {found[name]}, not {wanted[name]}" for name in found if found[name] != wanted[name]]
+
     def dispose(self) -> None:
         """Close every connection; called after a fork and at the end."""
         self.engine.dispose()

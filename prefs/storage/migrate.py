@@ -1,7 +1,6 @@
 """Alembic through its Python API, so that ``prefs db upgrade`` needs no file but the package."""
 
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text

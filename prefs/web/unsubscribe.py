@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from prefs.edge import csrf_exempt, page, services
 from prefs.errors import InvalidLink, StoreUnavailable
-from prefs.services.unsubscribe import EVERY_CHANNEL, LinkView, Unsubscribe
+from prefs.services.unsubscribe import EVERY_CHANNEL, Unsubscribe
 
 bp = Blueprint("unsubscribe", __name__)
 

@@ -94,7 +94,8 @@ def test_an_old_decision_is_worked_out_again_as_it_was(world: World) -> None:
     world.client.post(world.link())
     after = world.decide()
 
-    assert world.get(f"/v1/decisions/{before['id']}").json["allowed"] is True
+    first = world.get(f"/v1/decisions/{before['id']}")
+    assert first.json["allowed"] is True, first.text
     again = world.get(f"/v1/decisions/{after['id']}").json
     assert (again["reason"], again["suppression_id"]) == (after["reason"], after["suppression_id"])
     assert [step["result"] for step in again["steps"]].count("block") == 1

@@ -1,0 +1,55 @@
+"""``prefs doctor``: what is set, what is wrong, and what to do."""
+
+import click
+
+from prefs import cli
+
+REVOKE_ALL_DATE = "2027-01-31"
+
+
+def register(main: click.Group) -> None:
+    """Add the command."""
+    main.add_command(doctor)
+
+
+@click.command()
+@click.option("--new-secrets", is_flag=True, help="Print fresh secrets for a production environment file.")
+def doctor(new_secrets: bool) -> None:
+    """Check settings and database, and say what to do; exit 1 where something is wrong.
+
+    \b
+    Example:
+      prefs doctor
+    """
+    from prefs import config  # noqa: PLC0415  keeps ``prefs --help`` quick
+
+    if new_secrets:
+        for name, value in config.new_secrets().items():
+            click.echo(f"{name}={value}")
+        return
+    found = cli.settings()
+    for name, value in config.effective(found):
+        click.echo(f"{name:45} {value}")
+    if found.revoke_all_from is None:
+        click.echo(
+            f"PREFS_REVOKE_ALL_FROM is unset. The regulator's latest date for revoke-all is {REVOKE_ALL_DATE}.",
+            err=True,
+        )
+    for problem in _problems():
+        click.echo(f"problem: {problem}", err=True)
+        raise SystemExit(1)
+    click.echo("The database answers, its schema is current, and its writes are durable.", err=True)
+
+
+def _problems() -> list[str]:
+    from prefs.errors import PrefsError  # noqa: PLC0415  keeps ``prefs --help`` quick
+    from prefs.storage import migrate  # noqa: PLC0415
+    from prefs.storage.base import Store  # noqa: PLC0415
+
+    store = Store(cli.settings().database_url)
+    try:
+        current = migrate.current(store)
+    except PrefsError as error:
+        return [str(error)]
+    behind = [] if current == migrate.head() else [f"the schema is at {current}; run: prefs db upgrade"]
+    return behind + store.durability_problems()
