@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,8 +54,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def world(database_url: str, clock: Clock, tmp_path: Path) -> Iterator[World]:
+def build_world(database_url: str, clock: Clock, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Makes the whole service on a database, with other settings if a test names them."""
+    made: list[World] = []
+
+    def build(**settings: str) -> World:
+        made.append(make_world(database_url, clock, tmp_path, **settings))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.services.kit.store.dispose()
+
+
+@pytest.fixture
+def world(build_world: Callable[..., World]) -> World:
     """The whole service on a database, with its web app and a clock that only tests move."""
-    made = make_world(database_url, clock, tmp_path)
-    yield made
-    made.services.kit.store.dispose()
+    return build_world()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from prefs.crypto import AddressKeys, Keyring, SecretKey, Vault
 from prefs.domain.address import parse_address
 from prefs.domain.terms import Channel
+from prefs.errors import InvalidAddress
 
 RING = Keyring([SecretKey("a", b"a" * 32)])
 
@@ -18,7 +19,7 @@ RING = Keyring([SecretKey("a", b"a" * 32)])
 def test_an_address_key_is_the_first_16_bytes_of_hmac_sha_256(key: bytes, text: str) -> None:
     try:
         address = parse_address(Channel.EMAIL, text)
-    except ValueError:
+    except InvalidAddress:
         return
 
     assert AddressKeys([key]).key(address) == hmac.digest(key, address.value.encode(), hashlib.sha256)[:16]

@@ -81,7 +81,7 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
     kind = KIND_OF_CHANNEL[channel]
     if len(original) > (LONGEST if kind in {AddressKind.EMAIL, AddressKind.PHONE} else _LONGEST_REFERENCE):
         raise _refused("too_long")
-    if any(unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} for letter in original):
+    if any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
         raise _refused("control_character")
     if kind is AddressKind.EMAIL:
         return Address(kind, _email(original), original)

@@ -219,12 +219,14 @@ def still_in_force(facts: Iterable[Standing], wanted: Entry) -> Standing | None:
     """Return the standing stop that makes ``wanted`` superfluous, or None.
 
     A repeated press appends nothing (rules.md E-4), unless something was let in again since:
-    then the repeat is a new wish.
+    then the repeat is a new wish. The same wish through another door is a fact of its own: a
+    START or an undo ends what came through its own door, and must not take a letter with it.
     """
     known = list(facts)
     for fact in known:
         same = (fact.channel, fact.scope, fact.fact) == (wanted.channel, wanted.scope, wanted.fact)
-        if not same or fact.flag != wanted.flag or fact.until != wanted.until:
+        same_door = (fact.source, fact.sender) == (wanted.source, wanted.sender)
+        if not same or not same_door or fact.flag != wanted.flag or fact.until != wanted.until:
             continue
         if any(other.consent in ENDER_OF_CONSENT and other.effective_at > fact.effective_at for other in known):
             continue

@@ -356,7 +356,7 @@ class Sending:
             bad_address(doing, book, known.subject, queued.channel, reason=reason, scope=number or ALL, sender=number)
         ]
         if blocked and queued.message_class is MessageClass.MARKETING:
-            log.error("provider_knew_an_opt_out_we_did_not", extra={"message": queued.id})
+            log.error("provider_knew_an_opt_out_we_did_not", extra={"message_id": queued.id})
             facts.append(stop(doing, book, known.subject, queued.channel, sender=number))
         ledger.append(connection, book, facts)
 
@@ -382,7 +382,7 @@ class Sending:
                 due_at=due_at,
             )
         if not held:
-            log.error("claim_was_taken_over", extra={"message": claimed.queued.id})
+            log.error("claim_was_taken_over", extra={"message_id": claimed.queued.id})
 
     def _settle_lost(self) -> None:
         """Deal with claims whose worker vanished: marketing is never sent again, the rest is (I19)."""

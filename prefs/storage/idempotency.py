@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
 
-from prefs.storage.people import insert_new
+from prefs.storage.people import add_new
 from prefs.storage.tables import idempotency
 
 KEPT_FOR = timedelta(days=7)
@@ -25,8 +25,7 @@ class Kept:
 def claim(connection: Connection, caller: str, key: str, route: str, body_hash: bytes, now: datetime) -> Kept | None:
     """Take a key for this request; None means it is ours, else what it was taken for."""
     values = {"caller": caller, "key": key, "route": route, "body_hash": body_hash, "created_at": now}
-    taken = connection.execute(insert_new(connection, idempotency), values).rowcount
-    if taken == 1:
+    if add_new(connection, idempotency, values):
         return None
     mine = (idempotency.c.caller == caller) & (idempotency.c.key == key)
     row = connection.execute(select(idempotency).where(mine)).one()

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from prefs.domain.terms import Channel, MessageClass
-from prefs.storage.people import insert_new
+from prefs.storage.people import add_new
 from prefs.storage.tables import message, message_event
 
 LEASE = timedelta(seconds=60)
@@ -37,7 +37,7 @@ class Queued:
 
 def add(connection: Connection, values: dict[str, Any], detail: dict[str, Any]) -> bool:
     """Queue a message with its first history line; False where it is there already."""
-    if connection.execute(insert_new(connection, message), values).rowcount != 1:
+    if not add_new(connection, message, values):
         return False
     _note(connection, values["id"], values["status"], detail, values["created_at"])
     return True

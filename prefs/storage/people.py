@@ -61,6 +61,12 @@ def insert_new(connection: Connection, table: Table) -> Insert:
     return cast(Insert, dialect.insert(table).on_conflict_do_nothing())
 
 
+def add_new(connection: Connection, table: Table, values: dict[str, object]) -> bool:
+    """Insert one row and say whether it was new."""
+    statement = insert_new(connection, table).returning(*table.primary_key.columns)
+    return connection.execute(statement, values).first() is not None
+
+
 def new_subject() -> int:
     """Return a random subject number: it says nothing about when or whose (contract D1)."""
     return secrets.randbits(62)

@@ -43,7 +43,7 @@ def test_a5_what_is_one_mailbox_and_what_is_not(one: str, other: str, same: bool
         "tel:+14158675310",
         "whatsapp:+14158675310",
         "rcs:+14158675310",
-        "＋１４１５８６７５３１０",  # noqa: RUF001
+        "＋１４１５８６７５３１０",
         "415-867-5310 ext. 3",
         "+14158675310",
     ],
