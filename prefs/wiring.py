@@ -10,6 +10,7 @@ from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.catalogue import Catalogues
+from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
@@ -38,6 +39,7 @@ class Services:
     decisions: Decisions
     unsubscribe: Unsubscribe
     suppressions: Suppressions
+    contacts: Contacts
     inbound: Inbound
     sending: Sending
     linking: Linking
@@ -105,6 +107,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         decisions=decisions,
         unsubscribe=unsubscribe,
         suppressions=Suppressions(kit),
+        contacts=Contacts(kit),
         inbound=inbound,
         sending=sending,
         linking=linking,

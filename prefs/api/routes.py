@@ -109,6 +109,27 @@ def record_consent(body: schemas.ConsentBody) -> Reply:
     return Reply(_plain(asdict(view)), 201)
 
 
+@bp.put("/contacts/<external_id>")
+@endpoint("contacts", body=schemas.ContactBody, answer="The contact")
+def save_contact(body: schemas.ContactBody, external_id: str) -> Reply:
+    """Make or change a contact; an address that joins it brings its stops along."""
+    view = services().contacts.save(
+        external_id,
+        [(one.channel, one.value) for one in body.addresses],
+        locale=body.locale,
+        country=body.country,
+        time_zone=body.time_zone,
+    )
+    return Reply(asdict(view))
+
+
+@bp.get("/contacts/<external_id>")
+@endpoint("contacts", answer="The contact")
+def read_contact(external_id: str) -> Reply:
+    """A contact with its addresses."""
+    return Reply(asdict(services().contacts.get(external_id)))
+
+
 @bp.post("/links")
 @endpoint("decide", body=schemas.LinksBody, answer="Links and headers")
 def make_links(body: schemas.LinksBody) -> Reply:

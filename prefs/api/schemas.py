@@ -116,6 +116,22 @@ class ConsentBody(Body):
     expires_at: Moment | None = None
 
 
+class AddressBody(Body):
+    """One address of a contact."""
+
+    channel: ChannelWord
+    value: To
+
+
+class ContactBody(Body):
+    """``PUT /v1/contacts/{external_id}``."""
+
+    addresses: Annotated[list[AddressBody], Field(max_length=100)] = []
+    locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z0-9-]+$")] | None = None
+    country: Country | None = None
+    time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] | None = None
+
+
 class LinksBody(Body):
     """``POST /v1/links``."""
 

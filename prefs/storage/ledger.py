@@ -5,7 +5,7 @@ Facts and their effect move in one transaction: no reader sees a fact without it
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,6 +87,15 @@ def append(connection: Connection, book: Book, entries: Sequence[Entry]) -> list
     _mark_last(connection, added)
     restate(connection, book, _touched(book, {entry.subject for entry in added}))
     return added
+
+
+def join(connection: Connection, book: Book, known: KnownAddress, contact_subject: int) -> KnownAddress:
+    """Make an address belong to a contact, and let it stand as the two together say."""
+    people.join_contact(connection, known.subject, contact_subject)
+    joined = replace(known, contact=contact_subject)
+    book.addresses[known.subject] = joined
+    restate(connection, book, [joined])
+    return joined
 
 
 def restate(connection: Connection, book: Book, known: Sequence[KnownAddress]) -> None:

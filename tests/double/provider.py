@@ -1,0 +1,171 @@
+"""The double itself: a small web app on a loopback port.
+
+It answers as Twilio's and SendGrid's own documentation says they do: status codes, error bodies,
+magic numbers, an opted-out recipient (21610). ``fail_next`` makes the next calls fail.
+"""
+
+import base64
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.serving import make_server
+
+ACCOUNT, TOKEN, SENDGRID_KEY = "AC" + "1" * 32, "token", "SG.key"
+
+# Numbers the real test credentials answer specially (rules.md 5.6).
+MAGIC_TO = {"+15005550001": 21211, "+15005550004": 21610, "+15005550009": 21614}
+MAGIC_FROM = {"+15005550001": 21212, "+15005550007": 21606, "+15005550008": 21611}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What the next call answers; ``drop`` cuts the connection ``before`` or ``after`` taking the message."""
+
+    provider: str
+    status: int = 500
+    code: int | None = None
+    delay: float = 0
+    drop: str | None = None
+
+
+@dataclass
+class Seen:
+    """One request as it arrived, for checks against the providers' own descriptions."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class ProviderDouble:
+    """Both providers at one address; use it in a ``with`` block."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    mails: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[Seen] = field(default_factory=list)
+    url: str = ""
+    _failures: deque[Failure] = field(default_factory=deque)
+    _opted_out: set[tuple[str, str]] = field(default_factory=set)
+
+    def __enter__(self) -> "ProviderDouble":
+        self._server = make_server("127.0.0.1", 0, self._app(), threaded=True)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def fail_next(self, provider: str, *, times: int = 1, **how: Any) -> None:
+        """Make the next calls to a provider fail."""
+        self._failures.extend([Failure(provider, **how)] * times)
+
+    def opt_out(self, number: str, sender: str) -> None:
+        """Do as if a person had texted STOP to a sender."""
+        self._opted_out.add((number, sender))
+
+    def _app(self) -> Flask:
+        app = Flask("double")
+        base = "/2010-04-01/Accounts/<account>"
+        app.add_url_rule(f"{base}/Messages.json", view_func=self._guarded("twilio", self._create), methods=["POST"])
+        app.add_url_rule(f"{base}/Messages/<sid>.json", view_func=self._guarded("twilio", self._fetch))
+        app.add_url_rule("/v3/mail/send", view_func=self._guarded("sendgrid", self._mail), methods=["POST"])
+        return app
+
+    def _guarded(self, provider: str, view: Callable[..., Any]) -> Callable[..., Any]:
+        def run(**path: str) -> Any:
+            self.requests.append(Seen(request.method, request.url, dict(request.headers), request.get_data()))
+            if not _authorised(provider):
+                return _refusal(provider, 401, 20003, "Authentication Error")
+            failure = self._failures.popleft() if self._failures and self._failures[0].provider == provider else None
+            if failure is None:
+                return view(**path)
+            time.sleep(failure.delay)
+            if failure.drop == "after":
+                view(**path)
+            if failure.drop:
+                return _cut()
+            return _refusal(provider, failure.status, failure.code, "on demand") if not failure.delay else view(**path)
+
+        run.__name__ = view.__name__
+        return run
+
+    def _create(self, account: str) -> Any:
+        form = request.form
+        sender = form.get("MessagingServiceSid") or form.get("From") or ""
+        problem = self._problem(form.get("To", ""), sender, form.get("Body", ""))
+        if problem:
+            return _refusal("twilio", 400, problem, "refused")
+        sid = "SM" + secrets.token_hex(16)
+        made = {
+            "sid": sid,
+            "account_sid": account,
+            "to": form["To"],
+            "from": form.get("From"),
+            "messaging_service_sid": form.get("MessagingServiceSid"),
+            "body": form["Body"],
+            "status": "accepted",
+            "date_sent": "Tue, 24 Nov 2026 12:00:00 +0000",
+            "num_segments": "1",
+            "num_media": "0",
+            "direction": "outbound-api",
+            "api_version": "2010-04-01",
+        }
+        self.messages.append(made)
+        return jsonify(made), 201
+
+    def _problem(self, to: str, sender: str, body: str) -> int | None:
+        checks = (
+            (not to, 21604),
+            (not body, 21602),
+            (not sender, 21603),
+            (len(body) > 1600, 21617),
+            ((to, sender) in self._opted_out, 21610),
+            (not to.startswith("+"), 21211),
+        )
+        return MAGIC_TO.get(to) or MAGIC_FROM.get(sender) or next((code for wrong, code in checks if wrong), None)
+
+    def _fetch(self, account: str, sid: str) -> Any:
+        found = next((one for one in self.messages if (one["account_sid"], one["sid"]) == (account, sid)), None)
+        return jsonify(found) if found else _refusal("twilio", 404, 20404, "not found")
+
+    def _mail(self) -> Any:
+        body = request.get_json(silent=True) or {}
+        for name in ("personalizations", "from", "subject", "content"):
+            if not body.get(name):
+                return _refusal("sendgrid", 400, name, f"The {name} is required.")
+        if any("@" not in person["email"] for one in body["personalizations"] for person in one.get("to", [])):
+            return _refusal("sendgrid", 400, "personalizations.0.to.0.email", "Does not contain a valid address.")
+        self.mails.append(body)
+        return Response(status=202, headers={"X-Message-Id": secrets.token_urlsafe(16)})
+
+
+def _authorised(provider: str) -> bool:
+    given = request.headers.get("Authorization", "")
+    basic = "Basic " + base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
+    return given == (basic if provider == "twilio" else f"Bearer {SENDGRID_KEY}")
+
+
+def _refusal(provider: str, status: int, code: int | str | None, words: str) -> Any:
+    if provider == "twilio":
+        more = f"https://www.twilio.com/docs/errors/{code}"
+        return jsonify(code=code, message=words, more_info=more, status=status), status
+    return jsonify(errors=[{"message": words, "field": code, "help": None}]), status
+
+
+def _cut() -> Response:
+    """Close the connection without an answer."""
+    request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    return Response(status=500)
