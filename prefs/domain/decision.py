@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from prefs.domain.catalogue import Topic
-from prefs.domain.ledger import ALL, CONFIRMED, Standing, reopened
+from prefs.domain.ledger import ALL, CONFIRMED, REVOKE_ALL, Standing, reopened
 from prefs.domain.reasons import REASONS, Rule, Transactional
 from prefs.domain.regions import counting_kinds, region_need
 from prefs.domain.terms import Channel, ConsentKind, MessageClass, Need, Outcome, Reason
@@ -217,7 +217,8 @@ def _stops_transactional(fact: Standing, question: Question, state: RecipientSta
     if effect is Transactional.BLOCKS_CONFIRMED:
         essential = question.topic is not None and question.topic.essential
         return fact.flag == CONFIRMED and not essential and _consented(question, state) is None
-    return effect is Transactional.BLOCKS
+    exempt = fact.flag == REVOKE_ALL and question.topic is not None and question.topic.exempt
+    return effect is Transactional.BLOCKS and not exempt
 
 
 def _consented(question: Question, state: RecipientState) -> Standing | None:

@@ -16,6 +16,8 @@ ALL = 0
 
 INFERRED = "inferred"
 CONFIRMED = "confirmed"
+REVOKE_ALL = "revoke_all"
+"""Marks what a STOP to a marketing sender takes from T-6's date on: exempt topics survive it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

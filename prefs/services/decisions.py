@@ -117,12 +117,7 @@ class Decisions:
         question = self.question(asked)
         parsed = [_parsed(asked.channel, one, self.kit.default_region) for one in to]
         groups = [self.kit.address_keys.candidates(one) if one else () for one in parsed]
-        try:
-            with self.kit.store.read() as connection:
-                snapshot = load_states(connection, asked.channel, groups)
-            position, states = snapshot.position, snapshot.states
-        except StoreUnavailable:
-            position, states = 0, [RecipientState(available=False)] * len(to)
+        position, states = self._load(asked.channel, groups)
         held = self._is_held(question)
         memo: dict[RecipientState, Decision] = {}
         decisions = []
@@ -191,7 +186,7 @@ class Decisions:
 
     def _answer(self, question: Question, address: Address | None, to: str) -> Answer:
         keys = self.kit.address_keys.candidates(address) if address else ()
-        position, state = self._load(question.channel, keys)
+        position, (state,) = self._load(question.channel, [keys])
         seen = _seen(state, parsable=address is not None, held=self._is_held(question))
         question = _with_country(question, seen)
         decision = decide(question, seen)
@@ -209,13 +204,16 @@ class Decisions:
             address_key=receipt.address_key,
         )
 
-    def _load(self, channel: Channel, keys: Sequence[bytes]) -> tuple[int, RecipientState]:
-        try:
-            with self.kit.store.read() as connection:
-                snapshot = load_states(connection, channel, [keys])
-        except StoreUnavailable:
-            return 0, RecipientState(available=False)
-        return snapshot.position, snapshot.states[0]
+    def _load(self, channel: Channel, groups: Sequence[Sequence[bytes]]) -> tuple[int, list[RecipientState]]:
+        """Ask the store, twice if need be: a pooled connection may have been dropped meanwhile."""
+        for _ in range(2):
+            try:
+                with self.kit.store.read() as connection:
+                    snapshot = load_states(connection, channel, groups)
+            except StoreUnavailable:
+                continue
+            return snapshot.position, snapshot.states
+        return 0, [RecipientState(available=False)] * len(groups)
 
     def _is_held(self, question: Question) -> bool:
         return question.message_class is MessageClass.MARKETING and self.held_back()

@@ -13,7 +13,7 @@ from prefs.domain.address import Address, calling_code_region_is_eea_or_uk, pars
 from prefs.domain.catalogue import Sender
 from prefs.domain.events import Consequence, ProviderEvent, consequence_of
 from prefs.domain.keywords import RULE_VERSION, Reading, read_keyword
-from prefs.domain.ledger import ALL, INFERRED, Entry, live_entries, still_in_force
+from prefs.domain.ledger import ALL, INFERRED, REVOKE_ALL, Entry, live_entries, still_in_force
 from prefs.domain.reasons import REASONS, Ender
 from prefs.domain.regions import EEA, UK
 from prefs.domain.terms import Act, Channel, ConsentKind, MessageClass, Reason, Source, TextClass
@@ -217,7 +217,10 @@ class Inbound:
             first = stop(scene.doing, scene.book, own, scene.text.channel, sender=number, flag=flag)
         if unclear or not self._revokes_everything(scene):
             return [first]
-        revoked = stop(scene.doing, scene.book, own, Channel.SMS, reason=Reason.REVOKED_IN_REPLY, sender=number)
+        reach = REVOKE_ALL if scene.marketing_sender else None
+        revoked = stop(
+            scene.doing, scene.book, own, Channel.SMS, reason=Reason.REVOKED_IN_REPLY, sender=number, flag=reach
+        )
         return [first, revoked]
 
     def _revokes_everything(self, scene: _Scene) -> bool:

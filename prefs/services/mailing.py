@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from prefs.domain.catalogue import Sender, Topic
+from prefs.domain.regions import CANADA
 from prefs.domain.terms import MessageClass
 from prefs.errors import InvalidInput
 from prefs.providers.ports import OutgoingEmail, OutgoingText
@@ -47,12 +48,18 @@ def build_email(
     content: Content,
     links: MessageLinks,
     organisation: Organisation,
+    country: str | None = None,
 ) -> OutgoingEmail:
-    """Return the email complete; only marketing carries list headers and footer (rules.md E-9, M-7, M-8)."""
+    """Return the email complete; only marketing carries list headers and footer (rules.md E-9, M-7, M-8).
+
+    Service mail goes out as given, but for one line with a stop link to Canada (rules.md K-3, contract D30).
+    """
     marketing = message_class is MessageClass.MARKETING
     text, html = content.text, content.html
     if marketing:
         text, html = _with_footer(content, topic, links, organisation)
+    elif country in CANADA:
+        text, html = _with_end(content, links, "service")
     return OutgoingEmail(
         message_id=message_id,
         message_class=message_class,
@@ -83,24 +90,24 @@ def build_text(
     )
 
 
+def _with_end(content: Content, links: MessageLinks, name: str, **values: object) -> tuple[str, str | None]:
+    """Put a block at the end of both parts, or the links where the caller marked the place."""
+    values["unsubscribe_url"] = links.unsubscribe
+    text, html = _filled(content.text, links), content.html
+    if content.text and UNSUBSCRIBE_MARK not in content.text:
+        text = f"{text}\n\n{_templates.get_template(f'{name}.txt').render(values)}"
+    if html is not None:
+        block = "" if UNSUBSCRIBE_MARK in html else _templates.get_template(f"{name}.html").render(values)
+        html = _before_end(_filled(html, links), block)
+    return text, html
+
+
 def _with_footer(
     content: Content, topic: Topic | None, links: MessageLinks, organisation: Organisation
 ) -> tuple[str, str | None]:
-    """Put the links where the caller marked the place, else a footer at the end."""
-    values = {
-        "org": organisation,
-        "topic": topic.name.lower() if topic else "news from us",
-        "unsubscribe_url": links.unsubscribe,
-    }
-    text = _filled(content.text, links)
-    if content.text and UNSUBSCRIBE_MARK not in content.text:
-        text = f"{text}\n\n{_templates.get_template('footer.txt').render(values)}"
-    if content.html is None:
-        return text, None
-    html = _filled(content.html, links)
-    if UNSUBSCRIBE_MARK not in content.html:
-        html = _before_end(html, _templates.get_template("footer.html").render(values))
-    return text, html
+    """Put the footer at the end, unless the caller marked a place for the links."""
+    about = topic.name.lower() if topic else "news from us"
+    return _with_end(content, links, "footer", org=organisation, topic=about)
 
 
 def _filled(text: str, links: MessageLinks) -> str:

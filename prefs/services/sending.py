@@ -104,6 +104,7 @@ class _Claimed:
     topic: Topic | None
     content: Content
     claimed_at: datetime
+    country: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +256,13 @@ class Sending:
                 self._settle_refused(connection, queued, decision, now)
                 return None
             claim = messages.claim(connection, queued, now)
+            contact = people.contact_of(connection, known.contact) if known.contact is not None else None
         sender = self.kit.catalogue.sender_numbered(queued.sender)
         if claim is None or sender is None:
             return None
         content = Content.checked(self.kit.vault.open_json(claim.sealed, context=_context(message_id)))
         topic = self.kit.catalogue.topic_numbered(queued.topic or ALL)
-        return _Claimed(claim, known, sender, topic, content, now)
+        return _Claimed(claim, known, sender, topic, content, now, contact.country if contact else None)
 
     def _decide(self, connection: Connection, queued: Queued, known: KnownAddress | None, now: datetime) -> Decision:
         if known is None:
@@ -316,6 +318,7 @@ class Sending:
                     claimed.content,
                     links,
                     self.organisation,
+                    claimed.country,
                 )
             )
         status_url = f"{self.base_url}/webhooks/twilio/status"

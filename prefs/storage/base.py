@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from prefs.errors import StoreUnavailable
@@ -75,11 +76,11 @@ class Store:
                     notes = connection.info
                     yield connection
                 _refuse_uncertain_commit(notes)
-            except (OperationalError, DBAPIError) as error:
+            except (DBAPIError, PoolTimeout) as error:
                 if not _is_outage(error):
                     raise
                 self.failing = True
-                log.exception("store_write_failed", extra={"error": type(error.orig).__name__})
+                log.exception("store_write_failed", extra={"error": type(error).__name__})
                 raise StoreUnavailable("The database cannot take changes just now. Try again shortly.") from error
         self.failing = False
 
@@ -93,7 +94,7 @@ class Store:
         try:
             with self.reader.connect() as connection:
                 yield connection
-        except (OperationalError, DBAPIError) as error:
+        except (DBAPIError, PoolTimeout) as error:
             if not _is_outage(error):
                 raise
             raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
@@ -139,12 +140,27 @@ class Store:
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection, connection.begin():
-            if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _WRITERS_LOCK})
+        with self.engine.connect() as connection, self._opened(connection):
             yield connection
+
+    def _opened(self, connection: Connection) -> RootTransaction:
+        """Begin; a pooled connection that the server dropped meanwhile is replaced once."""
+        transaction = connection.begin()
+        try:
+            self._first_statement(connection)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            transaction.rollback()
+            transaction = connection.begin()
+            self._first_statement(connection)
+        return transaction
+
+    def _first_statement(self, connection: Connection) -> None:
+        if self.is_sqlite:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _WRITERS_LOCK})
 
 
 @contextmanager
@@ -159,9 +175,9 @@ def alone(store: Store) -> Iterator[Connection]:
         yield connection
 
 
-def _is_outage(error: DBAPIError) -> bool:
+def _is_outage(error: DBAPIError | PoolTimeout) -> bool:
     """True for what waiting may cure; a broken constraint or statement is a fault of ours."""
-    return isinstance(error, OperationalError) or error.connection_invalidated
+    return isinstance(error, OperationalError | PoolTimeout) or error.connection_invalidated
 
 
 def _refuse_uncertain_commit(notes: dict[Any, Any]) -> None:

@@ -189,3 +189,13 @@ def test_needs_can_ask_for_more_but_never_for_less_than_the_region() -> None:  #
 
     assert decide(question(topic=strict), state()).reason is Reason.NO_CONSENT
     assert decide(question(country="FR"), state()).reason is Reason.NO_CONSENT
+
+
+def test_t6_exempt_topics_survive_a_revoke_all_but_not_a_stop_to_a_service_number() -> None:
+    exempt = replace(RECEIPT, exempt=True)
+    from_the_date = fact("revoked_in_reply", channel=Channel.SMS, flag="revoke_all")
+    to_a_service_number = fact("revoked_in_reply", channel=Channel.SMS)
+
+    assert decide(question(Channel.SMS, exempt), state(from_the_date)).allowed
+    assert not decide(question(Channel.SMS, RECEIPT), state(from_the_date)).allowed
+    assert not decide(question(Channel.SMS, exempt), state(to_a_service_number)).allowed

@@ -44,9 +44,10 @@ class Running:
     def start(self) -> None:
         """Start the server and wait until it is ready."""
         command = [sys.executable, "-m", "prefs", "serve", "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            command, env=self.environment, start_new_session=True, stderr=subprocess.DEVNULL
-        )
+        log = Path(self.environment["PREFS_DATA_DIR"]) / "server.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(command, env=self.environment, start_new_session=True, stderr=file)
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             try:
@@ -67,6 +68,7 @@ class Running:
 @contextmanager
 def running(database: str, folder: Path, *, durable: bool = True) -> Iterator[Running]:
     """Yield a service that was set up and started on ``sqlite`` or ``postgres``."""
+    folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
         "PREFS_ENV": "development",

@@ -171,7 +171,7 @@ def test_already_stopped_is_a_page_of_success_with_its_date(world: World) -> Non
 
     assert answer.status_code == 200
     assert "You were already unsubscribed" in answer.text
-    assert "November 24, 2026" in answer.text
+    assert "24 November 2026" in answer.text
 
 
 def test_a_link_of_a_retired_topic_stops_all_marketing_on_its_channel(world: World) -> None:  # contract D16

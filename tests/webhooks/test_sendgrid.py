@@ -187,3 +187,18 @@ def test_the_event_table_names_only_kinds_the_reader_makes() -> None:
         "bounce",
         "dropped",
     }
+
+
+def test_a_group_that_the_catalogue_maps_stops_its_topic_only(world: World) -> None:
+    world.services.kit.catalogues.apply(
+        '[[sender]]\nslug = "news"\nchannel = "email"\nmessage_class = "marketing"\naddress = "N <n@n.example>"\n'
+        'groups = {"7" = "surveys"}'
+    )
+
+    world.events(world.event("group_unsubscribe", asm_group_id=7))
+    assert world.decide(topic="surveys")["reason"] == "unsubscribed"
+    assert world.decide()["allowed"] is True
+
+    world.clock.forward(hours=1)
+    world.events(world.event("group_resubscribe", asm_group_id=7))
+    assert world.decide(topic="surveys")["allowed"] is True
