@@ -44,7 +44,6 @@ def _fill(service: Running, number: int) -> None:
             Wish(channel=Channel.EMAIL, to=f"p{one}@example.com") for one in range(start, min(start + 1_000, number))
         ]
         made.suppressions.add_many(wishes)
-    made.kit.store.dispose()
 
 
 def _compare(service: Running, database: str, clients: int, wanted: argparse.Namespace) -> None:

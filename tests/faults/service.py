@@ -32,14 +32,17 @@ class Running:
     postgres: PostgresServer | None = None
     process: "subprocess.Popen[bytes] | None" = None
     key: str = field(default="", repr=False)
+    _services: Services | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def services(self) -> Services:
-        """Return services of this process on the same database."""
-        return build(Settings.from_env(self.environment))
+        """Return this process's own services on the same database, made once."""
+        if self._services is None:
+            self._services = build(Settings.from_env(self.environment))
+        return self._services
 
     def start(self) -> None:
         """Start the server and wait until it is ready."""
@@ -95,9 +98,9 @@ def _set_up(service: Running) -> Iterator[Running]:
     made = service.services()
     made.kit.catalogues.ensure_default()
     service.key = made.keys.create("faults", ["decide", "read"])
-    made.kit.store.dispose()
     service.start()
     try:
         yield service
     finally:
         service.kill()
+        made.kit.store.dispose()
