@@ -18,6 +18,7 @@ from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
 from prefs.services.linking import Linking
 from prefs.services.organisation import Organisation
+from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
 from prefs.services.suppression import Suppressions
 from prefs.services.unsubscribe import Unsubscribe
@@ -47,6 +48,7 @@ class Services:
     outbox: Outbox
     worker: Worker
     upkeep: Upkeep
+    sealing: Sealing
 
     @property
     def base_url(self) -> str:
@@ -114,7 +116,8 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         journal=journal,
         outbox=outbox,
         worker=Worker(kit, sending, _job_handlers(settings, inbound)),
-        upkeep=Upkeep(store, journal, _journal_handlers(unsubscribe, inbound), decisions),
+        upkeep=Upkeep(store, journal, _journal_handlers(unsubscribe, inbound), decisions, Sealing(store)),
+        sealing=Sealing(store),
     )
 
 

@@ -11,7 +11,7 @@ from prefs.api import schemas
 from prefs.api.http import Reply, caller, endpoint, entry_key
 from prefs.domain.address import parse_address
 from prefs.domain.decision import Decision
-from prefs.domain.ledger import ALL
+from prefs.domain.ledger import ALL, Entry
 from prefs.domain.terms import Channel, Outcome
 from prefs.edge import MB, body_limit, services
 from prefs.errors import InvalidInput, PrefsError
@@ -156,6 +156,15 @@ def read_message(message: str) -> Reply:
     return Reply(_plain(asdict(services().sending.status(message))))
 
 
+@bp.get("/changes")
+@endpoint("read", answer="Ledger entries, oldest first")
+def list_changes() -> Reply:
+    """The ledger as a feed, oldest first, for systems that keep copies."""
+    after, limit = _number("after", 0), min(_number("limit", 100), 1000)
+    entries, following = services().sealing.changes(after, limit)
+    return Reply({"data": [_change(entry) for entry in entries], "next": str(following) if following else None})
+
+
 @bp.get("/topics")
 @endpoint("read", answer="The catalogue's topics")
 def list_topics() -> Reply:
@@ -193,6 +202,30 @@ def _asked(body: schemas.DecisionBody | schemas.BatchBody) -> Asked:
         country=body.country,
         at=body.at,
     )
+
+
+def _number(name: str, default: int) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidInput("Use a whole number.", field=name)
+    return int(text)
+
+
+def _change(entry: Entry) -> dict[str, Any]:
+    """Return an entry without what names a person: the subject is a number that leads to nobody outside."""
+    return {
+        "position": entry.id,
+        "act": entry.act,
+        "subject": str(entry.subject),
+        "channel": entry.channel or "any",
+        "scope": services().kit.catalogue.scope_name(entry.scope),
+        "reason": entry.reason,
+        "consent": entry.consent,
+        "source": entry.source,
+        "effective_at": _time(entry.effective_at),
+        "recorded_at": _time(entry.recorded_at),
+        "until": _time(entry.until),
+    }
 
 
 def _wish(body: schemas.SuppressionBody) -> Wish:

@@ -22,6 +22,20 @@ def ledger() -> None:
 
 
 @ledger.command()
+def verify() -> None:
+    """Check that no sealed entry was changed, removed or added; exit 1 where one was.
+
+    \b
+    Example:
+      prefs ledger verify
+    """
+    found = cli.services().sealing.verify()
+    for problem in found.problems:
+        raise Conflict(f"The ledger does not hold: {problem}.")
+    click.echo(f"{found.entries} entries hold; {found.unsealed} of them are not sealed yet.", err=True)
+
+
+@ledger.command()
 @click.option("--check", is_flag=True, help="Compare only; without it the state is put right.")
 def replay(check: bool) -> None:
     """Work the state out again from the ledger and compare; exit 1 where they differ.

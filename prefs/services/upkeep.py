@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from prefs.errors import StoreUnavailable
 from prefs.services.decisions import Decisions
 from prefs.services.journal import Handler, Journal
+from prefs.services.sealing import Sealing
 from prefs.storage import counts
 from prefs.storage.base import Store
 
@@ -24,6 +25,7 @@ class Upkeep:
     journal: Journal
     handlers: Mapping[str, Handler]
     decisions: Decisions
+    sealing: Sealing
 
     def run_once(self) -> None:
         """Do it all once. Raises ``StoreUnavailable`` while the database is away."""
@@ -33,6 +35,7 @@ class Upkeep:
         if applied:
             log.warning("journal_applied", extra={"lines": applied})
         self._flush_counts()
+        self.sealing.seal()
 
     def run_forever(self, stop: threading.Event) -> None:
         """Go on until told to stop; nothing that fails once ends it."""

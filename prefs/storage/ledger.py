@@ -179,15 +179,15 @@ def _load(connection: Connection, subjects: set[int]) -> Iterator[Entry]:
             yield _entry(row)
 
 
-_COLUMNS = [one.name for one in fields(Entry) if one.name != "id"]
+COLUMNS = [one.name for one in fields(Entry) if one.name != "id"]
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in _COLUMNS}
+    return {name: getattr(entry, name) for name in COLUMNS}
 
 
 def _entry(row: Row[Any]) -> Entry:
-    values = {name: getattr(row, name) for name in _COLUMNS}
+    values = {name: getattr(row, name) for name in COLUMNS}
     values["act"] = Act(row.act)
     values["channel"] = Channel(row.channel) if row.channel else None
     values["reason"] = Reason(row.reason) if row.reason else None

@@ -1,0 +1,74 @@
+"""Seal the ledger once a second, check it at any time, and serve it as a feed."""
+
+from dataclasses import dataclass, field
+
+from prefs.domain.ledger import Entry
+from prefs.storage import ledger, seals
+from prefs.storage.base import Store, alone
+from prefs.storage.seals import GENESIS, Seal
+
+AT_ONCE = 5_000
+
+
+@dataclass(slots=True)
+class Verified:
+    """What a check found. ``unsealed`` entries are younger than the newest seal, which is no fault."""
+
+    entries: int = 0
+    unsealed: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """The use cases of the chain."""
+
+    store: Store
+
+    def seal(self) -> Seal:
+        """Seal what was committed since the last time, and return the newest seal.
+
+        No writer is under way while the lock is held alone, so every lower number is settled
+        and nothing is skipped (invariant I18).
+
+        Raises:
+            StoreUnavailable: The database is away.
+        """
+        with self.store.read() as connection:
+            last = seals.newest(connection)
+            if ledger.position(connection) <= last.last_entry:
+                return last
+        with alone(self.store) as connection:
+            last = seals.newest(connection)
+            made = seals.chained(last, ledger.after(connection, last.last_entry, AT_ONCE))
+            if made != last:
+                seals.add(connection, made, self.store.now())
+        return made
+
+    def verify(self) -> Verified:
+        """Lay the chain again from the first entry and compare it with every seal."""
+        found = Verified()
+        with self.store.read() as connection:
+            expected = {one.last_entry: one for one in seals.every(connection)}
+            last_sealed = max(expected, default=0)
+            state = Seal(0, 0, GENESIS)
+            while entries := ledger.after(connection, state.last_entry, AT_ONCE):
+                for entry in entries:
+                    state = seals.chained(state, [entry])
+                    sealed = expected.pop(entry.id, None)
+                    if sealed is not None and sealed != state:
+                        found.problems.append(f"the ledger was changed at or before entry {entry.id}")
+                        return found
+                    found.unsealed += entry.id > last_sealed
+            found.entries = state.entries
+        if expected:
+            found.problems.append(f"entries up to {max(expected)} were sealed and are gone")
+        return found
+
+    def changes(self, after: int, limit: int) -> tuple[list[Entry], int | None]:
+        """Return up to ``limit`` sealed entries behind a position, and where to go on, or None at the end."""
+        with self.store.read() as connection:
+            end = seals.newest(connection).last_entry
+            entries = [entry for entry in ledger.after(connection, after, limit) if entry.id <= end]
+        more = bool(entries) and entries[-1].id < end
+        return entries, entries[-1].id if more else None

@@ -1,0 +1,52 @@
+"""The hash chain over the ledger, laid behind the writers by whoever holds the lock alone (contract D23)."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from prefs.domain.ledger import Entry
+from prefs.storage.ledger import COLUMNS
+from prefs.storage.tables import seal
+
+GENESIS = hashlib.sha256(b"prefs ledger chain 1").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The chain's state behind one entry: the digest covers everything up to it."""
+
+    last_entry: int
+    entries: int
+    digest: bytes
+
+
+def newest(connection: Connection) -> Seal:
+    """Return the newest seal; an empty ledger has the one everything starts from."""
+    row = connection.execute(select(seal).order_by(seal.c.last_entry.desc()).limit(1)).one_or_none()
+    return Seal(row.last_entry, row.entries, row.digest) if row else Seal(0, 0, GENESIS)
+
+
+def every(connection: Connection) -> list[Seal]:
+    """Return all seals, oldest first."""
+    rows = connection.execute(select(seal).order_by(seal.c.last_entry))
+    return [Seal(row.last_entry, row.entries, row.digest) for row in rows]
+
+
+def add(connection: Connection, made: Seal, now: datetime) -> None:
+    """Store a seal."""
+    values = {"last_entry": made.last_entry, "entries": made.entries, "digest": made.digest, "sealed_at": now}
+    connection.execute(insert(seal), values)
+
+
+def chained(start: Seal, entries: Iterable[Entry]) -> Seal:
+    """Return the seal behind these entries, which follow ``start`` in ledger order."""
+    last, number, digest = start.last_entry, start.entries, start.digest
+    for entry in entries:
+        plain = [entry.id, *(getattr(entry, name) for name in COLUMNS)]
+        digest = hashlib.sha256(digest + json.dumps(plain, default=str).encode()).digest()
+        last, number = entry.id, number + 1
+    return Seal(last, number, digest)
