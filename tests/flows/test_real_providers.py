@@ -109,3 +109,20 @@ def test_k3_service_mail_to_canada_has_one_line_to_stop_marketing(live: World, d
     (mail,) = double.mails
     assert "To stop marketing:" in mail["content"][0]["value"]
     assert "headers" not in mail["personalizations"][0]
+
+
+def test_a_signed_delivery_report_moves_the_message_on_and_a_forged_one_does_not(
+    live: World, double: ProviderDouble
+) -> None:
+    from prefs import simulate
+
+    message = send(live, "account", BEN, "sms")
+    path = "/webhooks/twilio/status"
+    form = {"AccountSid": ACCOUNT, "MessageSid": double.messages[0]["sid"], "MessageStatus": "delivered", "To": BEN}
+
+    forged = live.client.post(path, data=form, headers={"X-Twilio-Signature": "x"})
+    assert (forged.status_code, live.get(f"/v1/messages/{message}").json["status"]) == (403, "sent")
+
+    headers = simulate.sign_text(TOKEN, live.services.base_url + path, form)
+    assert live.client.post(path, data=form, headers=headers).status_code == 204
+    assert live.get(f"/v1/messages/{message}").json["status"] == "delivered"
