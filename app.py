@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from flask import Flask
-from flask_babel import Babel, get_locale
 
 import prefs
 from prefs import edge, logs
@@ -12,7 +11,7 @@ from prefs.api.http import ENDPOINTS
 from prefs.api.routes import bp as api
 from prefs.config import Settings
 from prefs.crypto import Keyring, parse_secret_keys
-from prefs.web import dev, health, unsubscribe
+from prefs.web import confirm, dev, health, pages, preferences, rights, stop, unsubscribe
 from prefs.wiring import Services, build
 from webhooks import bp as webhooks
 
@@ -25,16 +24,16 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app = Flask("prefs", static_folder=str(PACKAGE / "static"), template_folder=str(templates()))
     app.extensions["prefs"] = services or build(settings)
     app.secret_key = Keyring(parse_secret_keys(settings.secret_keys)).derive("session")
-    app.config.update(WTF_CSRF_TIME_LIMIT=None, BABEL_TRANSLATION_DIRECTORIES=str(PACKAGE / "locale"))
+    app.config.update(WTF_CSRF_TIME_LIMIT=None, **_cookies(settings))
     edge.install(
         app,
         base_url=settings.base_url,
         proxy_hops=settings.trusted_proxy_hops,
         development=settings.is_development,
     )
-    Babel(app, default_locale="en")
-    app.context_processor(lambda: _page_context(settings))
-    for blueprint in (api, webhooks, unsubscribe.bp, health.bp, dev.bp):
+    pages.install(app)
+    public = (pages.bp, unsubscribe.bp, preferences.bp, stop.bp, confirm.bp, rights.bp)
+    for blueprint in (api, webhooks, *public, health.bp, dev.bp):
         app.register_blueprint(blueprint)
     edge.csrf.exempt(api)
     edge.csrf.exempt(webhooks)
@@ -55,16 +54,12 @@ def main() -> Flask:
     return create_app(settings)
 
 
-def _page_context(settings: Settings) -> dict[str, object]:
-    locale = get_locale()
+def _cookies(settings: Settings) -> dict[str, object]:
+    """Return how cookies are set: bound to this host and to https, where there is https (item 26, D33)."""
+    https = settings.base_url.startswith("https://")
     return {
-        "org": {
-            "name": settings.org_name,
-            "postal_address": settings.org_postal_address,
-            "phone": settings.org_phone,
-            "privacy_email": settings.privacy_email,
-            "privacy_notice_url": settings.privacy_notice_url,
-        },
-        "lang": str(locale or "en"),
-        "text_dir": locale.text_direction if locale else "ltr",
+        "SESSION_COOKIE_NAME": "__Host-prefs" if https else "prefs",
+        "SESSION_COOKIE_SECURE": https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
     }

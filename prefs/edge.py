@@ -13,7 +13,7 @@ from jinja2 import TemplateNotFound
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from prefs import errors, logs
+from prefs import errors, logs, words
 
 if TYPE_CHECKING:
     from prefs.wiring import Services
@@ -177,6 +177,13 @@ def _answer(status: int, code: str, detail: str, heading: str, field_errors: Seq
     return answer
 
 
+def _say(text: str) -> str:
+    """Return a text in the reader's language."""
+    from prefs.web.pages import language  # noqa: PLC0415  pages are built on this module
+
+    return words.gettext(language(), text)
+
+
 def _prefs_error(error: errors.PrefsError) -> Response:
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     if status >= 500:
@@ -184,13 +191,17 @@ def _prefs_error(error: errors.PrefsError) -> Response:
     field_errors = []
     if isinstance(error, errors.InvalidInput):
         field_errors = [{"field": error.field, "code": error.code, "detail": str(error)}]
+    if status >= 500 and not _wants_json():
+        return _failed(status, error.code, str(error))
     return _answer(status, error.code, str(error), "Sorry, that did not work", field_errors)
 
 
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     code = re.sub(r"\W+", "_", HTTPStatus(status).phrase.lower())
-    answer = _answer(status, code, _WORDS.get(status, HTTPStatus(status).phrase + "."), _HEADINGS.get(status, "Sorry"))
+    detail, heading = _WORDS.get(status, HTTPStatus(status).phrase + "."), _HEADINGS.get(status, "Sorry")
+    plain = _wants_json() or request.path.startswith("/webhooks/")
+    answer = _answer(status, code, detail if plain else _say(detail), heading if plain else _say(heading))
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             answer.headers[name] = value
@@ -200,14 +211,34 @@ def _http_error(error: HTTPException) -> Response:
 def _unexpected(error: Exception) -> Response:
     log.exception("request_crashed", extra={"path": request.url_rule.rule if request.url_rule else "?"})
     detail = f"Something went wrong on our side. Reference {g.get('request_id', '')}."
-    return _answer(500, "internal_error", detail, "Sorry, that did not work")
+    return _failed(500, "internal_error", detail)
 
 
-_HEADINGS = {404: "This page does not exist", 405: "This cannot be done here"}
+def _failed(status: int, code: str, detail: str) -> Response:
+    """Answer what went wrong on our side: a person reads what it means for them (ux.md P10)."""
+    if _wants_json() or request.path.startswith("/webhooks/"):
+        return _answer(status, code, detail, "Sorry")
+    from prefs.web.pages import planned_work  # noqa: PLC0415  pages are built on this module
+
+    announced = planned_work() if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    email = services().settings.privacy_email
+    text = _say("We did not change anything. Try again, or email %(email)s and we will do it for you.")
+    return announced or _answer(status, code, text % {"email": email}, _say("Sorry, that did not work"))
+
+
+def _(text: str) -> str:
+    """Mark a text for the catalogues; it is looked up when it is said."""
+    return text
+
+
+_HEADINGS = {
+    404: _("This page does not exist"),
+    405: _("This cannot be done here"),
+}
 _WORDS = {
-    400: "The request cannot be read.",
-    404: "There is nothing at this address.",
-    405: "This address does not take that method.",
-    413: "The body is too large.",
-    415: "The body is of the wrong type.",
+    400: _("The request cannot be read."),
+    404: _("There is nothing at this address."),
+    405: _("This address does not take that method."),
+    413: _("The body is too large."),
+    415: _("The body is of the wrong type."),
 }

@@ -21,6 +21,9 @@ from prefs.domain.terms import Channel
 from prefs.errors import InvalidLink
 
 LOCAL_PART_PREFIX = "unsub+"
+IN_A_MESSAGE, ASKED_FOR = 0, 1
+"""The number of a ``manage`` token: sent along with a message, or asked for by the person."""
+
 _VERSION = 1
 _MAC_BYTES = 16
 _CORE = struct.Struct(">BBH16s")
@@ -50,7 +53,7 @@ class Purpose(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LinkTarget:
-    """What a token says. ``scope`` 0 is all marketing; ``number`` names a message or a pending choice."""
+    """What a token says. ``scope`` 0 is all marketing; ``number`` is a pending choice or a kind of link."""
 
     purpose: Purpose
     channel: Channel

@@ -10,19 +10,29 @@ from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.catalogue import Catalogues
+from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
+from prefs.services.errands import Errands
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
 from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
 from prefs.services.linking import Linking
+from prefs.services.mailbox import Mailbox
 from prefs.services.organisation import Organisation
+from prefs.services.preferences import Preferences
+from prefs.services.retention import Retention
+from prefs.services.rights import Rights
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
+from prefs.services.signals import Signals
+from prefs.services.stop_page import StopPage
+from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
+from prefs.services.wordings import Wordings
 from prefs.services.worker import Worker
 from prefs.storage.base import Clock, Store, utc_now
 
@@ -39,6 +49,14 @@ class Services:
     keys: ApiKeys
     decisions: Decisions
     unsubscribe: Unsubscribe
+    preferences: Preferences
+    stop_page: StopPage
+    confirming: Confirming
+    rights: Rights
+    signals: Signals
+    mailbox: Mailbox
+    wordings: Wordings
+    retention: Retention
     suppressions: Suppressions
     contacts: Contacts
     inbound: Inbound
@@ -56,11 +74,27 @@ class Services:
         return self.settings.base_url
 
 
-def _journal_handlers(unsubscribe: Unsubscribe, inbound: Inbound) -> dict[str, Callable[[dict[str, Any]], None]]:
+def _journal_handlers(
+    unsubscribe: Unsubscribe, preferences: Preferences, stop_page: StopPage, inbound: Inbound
+) -> dict[str, Callable[[dict[str, Any]], None]]:
     """Return who applies what the journal holds, by kind."""
+
+    def seen(item: dict[str, Any]) -> Seen:
+        return Seen(item.get("page") or {}, item.get("device") or {})
+
     return {
-        "one_click": lambda item: _drop(unsubscribe.by_link(item["token"], source=Source.ONE_CLICK)),
-        "page_stop": lambda item: _drop(unsubscribe.by_page(item["token"], item["scope"])),
+        "one_click": lambda item: _drop(unsubscribe.by_link(item["token"], source=Source.ONE_CLICK, seen=seen(item))),
+        "page_stop": lambda item: _drop(unsubscribe.by_page(item["token"], item["scope"], seen=seen(item))),
+        "ticks_stop": lambda item: _drop(unsubscribe.by_ticks(item["token"], item["topics"], seen=seen(item))),
+        "choices_stop": lambda item: _drop(preferences.stop_all(item["token"], item["scope"], seen=seen(item))),
+        "choices_save": lambda item: _drop(
+            preferences.save(
+                item["token"], item["wanted"], item["shown"], 0, may_raise=False, language="en", seen=seen(item)
+            )
+        ),
+        "typed_stop": lambda item: _drop(
+            stop_page.stop(stop_page.read(item["typed"]), item["language"], seen=seen(item))
+        ),
         "text": lambda item: _drop(inbound.handle_text(InboundText.from_json(item))),
     }
 
@@ -86,7 +120,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     journal = Journal(settings.data_dir / "journal", kit.vault)
     receipts = Receipts(tuple(ring.derive("receipt", key.kid) for key in secret_keys if not key.retired))
     decisions = Decisions(kit, receipts, lambda: store.failing or journal.pending())
-    linking = Linking(links, settings.base_url, settings.inbound_mail_domain)
+    linking = Linking(links, settings.base_url, settings.inbound_mail_domain, store.now)
     organisation = Organisation(
         settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email
     )
@@ -101,22 +135,34 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         base_url=settings.base_url,
     )
     inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
-    unsubscribe = Unsubscribe(kit)
+    errands = Errands(kit, sending, linking, organisation)
+    unsubscribe = Unsubscribe(kit, errands)
+    preferences = Preferences(kit, errands)
+    stop_page = StopPage(kit, errands)
+    journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(
         settings=settings,
         kit=kit,
         keys=ApiKeys(store, live=not settings.is_development),
         decisions=decisions,
         unsubscribe=unsubscribe,
-        suppressions=Suppressions(kit),
+        preferences=preferences,
+        stop_page=stop_page,
+        confirming=Confirming(kit),
+        rights=Rights(kit, errands, linking, stop_page),
+        signals=Signals(kit),
+        mailbox=Mailbox(kit, unsubscribe),
+        wordings=Wordings(store),
+        retention=Retention(kit),
+        suppressions=Suppressions(kit, errands),
         contacts=Contacts(kit),
         inbound=inbound,
         sending=sending,
         linking=linking,
         journal=journal,
         outbox=outbox,
-        worker=Worker(kit, sending, _job_handlers(settings, inbound)),
-        upkeep=Upkeep(store, journal, _journal_handlers(unsubscribe, inbound), decisions, Sealing(store)),
+        worker=Worker(kit, sending, {**errands.handlers(), **_job_handlers(settings, inbound)}),
+        upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
     )
 

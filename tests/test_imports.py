@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "domain": {"domain", "errors"},
     "storage": {"storage", "domain", "errors"},
     "providers": {"providers", "domain", "errors", "storage", "crypto"},
-    "services": {"services", "storage", "providers", "domain", "errors", "crypto", "links"},
+    "services": {"services", "storage", "providers", "domain", "errors", "crypto", "links", "words"},
 }
 MODULES = [path for layer in MAY_IMPORT for path in sorted((ROOT / "prefs" / layer).rglob("*.py"))]
 

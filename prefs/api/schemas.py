@@ -114,6 +114,7 @@ class ConsentBody(Body):
     evidence: dict[str, Any] | None = None
     occurred_at: Moment | None = None
     expires_at: Moment | None = None
+    double_opt_in: bool = False
 
 
 class AddressBody(Body):

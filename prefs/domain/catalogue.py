@@ -14,6 +14,9 @@ from prefs.errors import UnknownTopic
 HIGHEST_NUMBER = 8191
 """Links have thirteen bits for a scope (contract D17)."""
 
+MERGED = frozenset({Channel.SMS, Channel.VOICE, Channel.WHATSAPP})
+"""Channels that people choose as one row, whatever the topics (contract D22)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Brand:
@@ -31,7 +34,8 @@ class Topic:
 
     A channel that ``needs`` does not name cannot carry the topic. ``exempt`` topics survive a
     revoke-all (rules.md T-6), ``essential`` ones a confirmed restriction (contract D9).
-    ``approved_by`` names who allowed an emergency topic.
+    ``approved_by`` names who allowed an emergency topic. ``translations`` gives name and
+    description in other languages.
     """
 
     number: int
@@ -44,6 +48,11 @@ class Topic:
     exempt: bool = False
     approved_by: str | None = None
     retired: bool = False
+    translations: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def said(self, language: str) -> tuple[str, str]:
+        """Return name and description in a language, or as they were first written."""
+        return self.translations.get(language, (self.name, self.description))
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,12 +216,13 @@ def _stops_transactional(fact: Standing, question: Question, state: RecipientSta
         return fact.scope in (ALL, question.sender)
     if effect is Transactional.BLOCKS_CONFIRMED:
         essential = question.topic is not None and question.topic.essential
-        return fact.flag == CONFIRMED and not essential and _consented(question, state) is None
+        return fact.flag == CONFIRMED and not essential and consent_for(question, state) is None
     exempt = fact.flag == REVOKE_ALL and question.topic is not None and question.topic.exempt
     return effect is Transactional.BLOCKS and not exempt
 
 
-def _consented(question: Question, state: RecipientState) -> Standing | None:
+def consent_for(question: Question, state: RecipientState) -> Standing | None:
+    """Return the consent that counts for this question now, or None."""
     kinds = counting_kinds(question.country, question.channel)
     return _latest(f for f in _consents(question, state) if f.consent in kinds and f.in_force(question.at))
 
@@ -243,7 +244,7 @@ def _consent(question: Question, state: RecipientState) -> Decision | None:
     own_number = _latest(f for f in state.facts if _stands(f, question, state) and _rung(f) is Rule.CONSENT)
     if own_number and own_number.reason:
         return _block(own_number.reason, own_number)
-    if _need(question) is Need.NO_OBJECTION or _consented(question, state):
+    if _need(question) is Need.NO_OBJECTION or consent_for(question, state):
         return None
     given = _consents(question, state)
     kinds = counting_kinds(question.country, question.channel)

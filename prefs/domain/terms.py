@@ -53,12 +53,17 @@ class Need(StrEnum):
 
 
 class Act(StrEnum):
-    """What an entry does to a person's standing (contract D6, D13)."""
+    """What an entry does to a person's standing (contract D6, D13).
+
+    ``sale_opt_out`` is the right not to have data sold or shared (rules.md G-8): it stands on
+    its own and says nothing about marketing.
+    """
 
     OPT_OUT = "opt_out"
     OPT_IN = "opt_in"
     LIFT = "lift"
     UNREACHABLE = "unreachable"
+    SALE_OPT_OUT = "sale_opt_out"
 
 
 class ConsentKind(StrEnum):
@@ -115,6 +120,11 @@ class Source(StrEnum):
     ONE_CLICK = "one_click"
     UNSUBSCRIBE_PAGE = "unsubscribe_page"
     PREFERENCE_PAGE = "preference_page"
+    STOP_PAGE = "stop_page"
+    CONFIRM_PAGE = "confirm_page"
+    RIGHTS_PAGE = "rights_page"
+    MAIL = "mail"
+    BROWSER_SIGNAL = "browser_signal"
     SMS_KEYWORD = "sms_keyword"
     SENDGRID_EVENT = "sendgrid_event"
     PROVIDER_OPTOUT = "provider_optout"

@@ -39,6 +39,7 @@ _FIELDS: dict[str, dict[str, type]] = {
         "exempt": bool,
         "approved_by": str,
         "retired": bool,
+        "translations": dict,
     },
     "sender": {
         "slug": str,
@@ -154,6 +155,7 @@ def item(kind: str, table: dict[str, Any]) -> Item:
     if kind == "topic":
         body["needs"] = _needs(name, body)
         _check_emergency(name, body)
+        _check_translations(name, body)
     elif kind == "sender":
         _word(Channel, body["channel"], f"{name}: channel")
         _word(MessageClass, body["message_class"], f"{name}: message_class")
@@ -183,6 +185,14 @@ def _needs(name: str, body: dict[str, Any]) -> dict[str, str]:
 def _check_emergency(name: str, body: dict[str, Any]) -> None:
     if body["message_class"] == MessageClass.EMERGENCY and not body.get("approved_by"):
         raise InvalidInput(f"{name}: an emergency topic needs `approved_by`, the person who allowed it.")
+
+
+def _check_translations(name: str, body: dict[str, Any]) -> None:
+    for language, said in body.get("translations", {}).items():
+        if not isinstance(said, dict) or not said.keys() <= {"name", "description"} or not said.get("name"):
+            raise InvalidInput(
+                f"{name}: write [topic.translations.{language}] with `name` and `description`.", field="translations"
+            )
 
 
 _Word = TypeVar("_Word", bound=StrEnum)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from prefs import words
 from prefs.domain.address import Address, calling_code_region_is_eea_or_uk, parse_address
 from prefs.domain.catalogue import Sender
 from prefs.domain.events import Consequence, ProviderEvent, consequence_of
@@ -22,7 +23,7 @@ from prefs.providers.ports import ProviderTimes
 from prefs.services import replies
 from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, lift, open_address, start, stop
 from prefs.services.organisation import Organisation
-from prefs.storage import inbound, jobs, ledger, people
+from prefs.storage import choices, inbound, jobs, ledger, people
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress
 
@@ -273,8 +274,9 @@ class Inbound:
 
     def _asked_lately(self, connection: Connection, scene: _Scene) -> bool:
         number = scene.sender.number if scene.sender else None
-        asked = inbound.last_of(connection, scene.known.subject, ASKED_FOR_YES, number)
-        return asked is not None and self.kit.now() - asked <= YES_WITHIN
+        by_text = inbound.last_of(connection, scene.known.subject, ASKED_FOR_YES, number)
+        by_page = choices.asked_at(connection, scene.known.subject, Channel.SMS)
+        return any(asked is not None and self.kit.now() - asked <= YES_WITHIN for asked in (by_text, by_page))
 
     def _agree(self, connection: Connection, scene: _Scene) -> Outcome:
         """A YES we asked for is an express consent to what the text named (contract D8)."""
@@ -295,7 +297,8 @@ class Inbound:
         return self._answer(scene, replies.STARTED, changed=bool(added))
 
     def _answer(self, scene: _Scene, situation: str, changed: bool = False, *, asked: bool = False) -> Outcome:
-        text = None if self._is_silent(scene) else replies.word(situation, self.organisation)
+        spoken = words.first_spoken([scene.reading.language])
+        text = None if self._is_silent(scene) else replies.word(situation, self.organisation, spoken)
         return Outcome(scene.reading.kind, changed, text, asked and text is not None)
 
     def _is_silent(self, scene: _Scene) -> bool:

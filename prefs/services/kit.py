@@ -1,10 +1,12 @@
 """What the use cases share: the store, the keys, the catalogue, and how facts are worded."""
 
+import base64
+import binascii
 import hashlib
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -66,6 +68,7 @@ class Doing:
     """One act on its way into the ledger: who did what through which door, and the proof.
 
     ``key`` makes the same act the same: a webhook's id, a caller's idempotency key, or random.
+    ``device`` is where the person did it from; it is forgotten long before the proof (D32).
     """
 
     id: str
@@ -75,6 +78,7 @@ class Doing:
     recorded_at: datetime
     actor: str | None = None
     proof: dict[str, Any] | None = None
+    device: dict[str, Any] | None = None
 
     @property
     def proof_hash(self) -> str | None:
@@ -92,10 +96,11 @@ def act(
     occurred_at: datetime | None = None,
     actor: str | None = None,
     proof: dict[str, Any] | None = None,
+    device: dict[str, Any] | None = None,
 ) -> Doing:
     """Return an act that begins now; without ``key`` it is like no other."""
     number = secrets.token_hex(12)
-    return Doing(f"act_{number}", key or number, source, occurred_at or now, now, actor, proof)
+    return Doing(f"act_{number}", key or number, source, occurred_at or now, now, actor, proof, device)
 
 
 def stop(
@@ -157,6 +162,11 @@ def start(
     return _entry(doing, book, subject, channel, Act.OPT_IN, at, scope=topic, consent=kind, until=until)
 
 
+def sale_opt_out(doing: Doing, book: Book, subject: int) -> Entry:
+    """Return the wish not to have data sold or shared; it says nothing about marketing (rules.md G-8)."""
+    return _entry(doing, book, subject, None, Act.SALE_OPT_OUT, None)
+
+
 def lift(doing: Doing, book: Book, subject: int, names: str, *, sender: int | None = None) -> Entry:
     """Return the end of earlier entries; ``names`` is ``entry:KEY``, ``act:ID`` or ``sender:N``."""
     return _entry(doing, book, subject, None, Act.LIFT, None, lifts=names, sender=sender)
@@ -192,11 +202,15 @@ def _entry_key(key: str, subject: int, place: str, names: str) -> str:
 
 def keep_proof(connection: Connection, kit: Kit, doing: Doing, subjects: list[int]) -> None:
     """Store what proves an act, sealed, beside the ledger, where erasure and retention can reach it."""
-    if doing.proof is None:
-        return
-    for subject in dict.fromkeys(subjects):
-        sealed = kit.vault.seal_json(doing.proof, context=f"evidence:{doing.id}:{subject}".encode())
-        evidence.add(connection, doing.id, subject, sealed, doing.recorded_at)
+    for part, known in ((evidence.PROOF, doing.proof), (evidence.DEVICE, doing.device)):
+        for subject in dict.fromkeys(subjects) if known else ():
+            sealed = kit.vault.seal_json(known, context=evidence_context(doing.id, subject))
+            evidence.add(connection, doing.id, subject, sealed, doing.recorded_at, part)
+
+
+def evidence_context(act_id: str, subject: int) -> bytes:
+    """Return what ties a sealed proof to its act and person."""
+    return f"evidence:{act_id}:{subject}".encode()
 
 
 def open_address(connection: Connection, kit: Kit, address: Address) -> KnownAddress:
@@ -207,3 +221,22 @@ def open_address(connection: Connection, kit: Kit, address: Address) -> KnownAdd
 def open_key(connection: Connection, kit: Kit, key: bytes, kind: AddressKind) -> KnownAddress:
     """Return the row behind a key from a link, locked; the address itself may be unknown (contract D17)."""
     return people.open_addresses(connection, [Wanted((key,), kind)], kit.now())[0]
+
+
+def write_slip(kit: Kit, what: str, values: dict[str, Any], *, good_for: timedelta) -> str:
+    """Return a sealed note for a URL: what the next page has to say, kept nowhere else (contract D21)."""
+    note = {"values": values, "until": (kit.now() + good_for).isoformat()}
+    return base64.urlsafe_b64encode(kit.vault.seal_json(note, context=f"slip:{what}".encode())).decode().rstrip("=")
+
+
+def read_slip(kit: Kit, what: str, slip: str) -> dict[str, Any] | None:
+    """Return what a note of ours says, or None where it is not ours, for another page, or too old."""
+    try:
+        sealed = base64.b64decode(slip + "=" * (-len(slip) % 4), altchars=b"-_", validate=True)
+        note = kit.vault.open_json(sealed, context=f"slip:{what}".encode())
+        if kit.now() >= datetime.fromisoformat(note["until"]):
+            return None
+    except (binascii.Error, ValueError, KeyError):
+        return None
+    values: dict[str, Any] = note["values"]
+    return values

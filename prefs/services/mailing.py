@@ -1,10 +1,10 @@
 """How an outgoing message is put together: marketing gets headers and footer, service mail neither."""
 
 from dataclasses import dataclass
+from email.utils import parseaddr
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
-
+from prefs import words
 from prefs.domain.catalogue import Sender, Topic
 from prefs.domain.regions import CANADA
 from prefs.domain.terms import MessageClass
@@ -12,24 +12,31 @@ from prefs.errors import InvalidInput
 from prefs.providers.ports import OutgoingEmail, OutgoingText
 from prefs.services.linking import MessageLinks
 from prefs.services.organisation import Organisation
+from prefs.services.rendering import mail_templates
 
 MARKETING_VALIDITY_SECONDS = 900
 SERVICE_VALIDITY_SECONDS = 14_400
 UNSUBSCRIBE_MARK, PREFERENCES_MARK = "{{unsubscribe_url}}", "{{preferences_url}}"
 
-_templates = Environment(
-    loader=PackageLoader("prefs", "mail"), autoescape=select_autoescape(["html"]), trim_blocks=True, lstrip_blocks=True
-)
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What the footer has to know: the contact's country and language, and whether they said yes."""
+
+    country: str | None = None
+    language: str = words.DEFAULT
+    agreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a caller wants said, as it lies sealed in the queue."""
+    """What is to be said, as it lies sealed in the queue; ``own`` marks our own notices."""
 
     to: str
     subject: str
     text: str
     html: str | None
+    own: bool = False
 
     @classmethod
     def checked(cls, content: dict[str, Any]) -> "Content":
@@ -37,7 +44,8 @@ class Content:
         subject = content.get("subject") or ""
         if any(ord(letter) < 32 or letter in "\x7f\x85\u2028\u2029" for letter in subject):
             raise InvalidInput("A subject is one line.", field="subject")
-        return cls(content["to"], subject, content.get("text") or "", content.get("html"))
+        own = bool(content.get("own"))
+        return cls(content["to"], subject, content.get("text") or "", content.get("html"), own)
 
 
 def build_email(
@@ -48,18 +56,19 @@ def build_email(
     content: Content,
     links: MessageLinks,
     organisation: Organisation,
-    country: str | None = None,
+    recipient: Recipient,
 ) -> OutgoingEmail:
     """Return the email complete; only marketing carries list headers and footer (rules.md E-9, M-7, M-8).
 
-    Service mail goes out as given, but for one line with a stop link to Canada (rules.md K-3, contract D30).
+    Service mail goes out as given, but for one line with a stop link to Canada (rules.md K-3,
+    contract D30); our own notices say that line in their own words.
     """
     marketing = message_class is MessageClass.MARKETING
     text, html = content.text, content.html
     if marketing:
-        text, html = _with_footer(content, topic, links, organisation)
-    elif country in CANADA:
-        text, html = _with_end(content, links, "service")
+        text, html = _with_footer(content, topic, links, organisation, recipient)
+    elif recipient.country in CANADA and not content.own:
+        text, html = _with_end(content, links, "service", recipient.language)
     return OutgoingEmail(
         message_id=message_id,
         message_class=message_class,
@@ -68,7 +77,7 @@ def build_email(
         subject=content.subject,
         text=text,
         html=html,
-        headers=links.headers if marketing else {},
+        headers={**links.headers, **_list_id(sender, topic)} if marketing else {},
         custom_args={"message_id": message_id},
         bypass_unsubscribes=not marketing,
     )
@@ -90,24 +99,42 @@ def build_text(
     )
 
 
-def _with_end(content: Content, links: MessageLinks, name: str, **values: object) -> tuple[str, str | None]:
+def _list_id(sender: Sender, topic: Topic | None) -> dict[str, str]:
+    """Name the list by its number: a topic's name may say something about health (RFC 2919, item 44)."""
+    domain = parseaddr(sender.address)[1].rpartition("@")[2]
+    return {"List-Id": f"<topic-{topic.number}.{domain}>"} if topic and domain else {}
+
+
+def _with_end(
+    content: Content, links: MessageLinks, name: str, language: str, **values: object
+) -> tuple[str, str | None]:
     """Put a block at the end of both parts, or the links where the caller marked the place."""
-    values["unsubscribe_url"] = links.unsubscribe
+    values |= {"unsubscribe_url": links.unsubscribe, "preferences_url": links.preferences}
+    templates = mail_templates(language)
     text, html = _filled(content.text, links), content.html
     if content.text and UNSUBSCRIBE_MARK not in content.text:
-        text = f"{text}\n\n{_templates.get_template(f'{name}.txt').render(values)}"
+        text = f"{text}\n\n{templates.get_template(f'{name}.txt').render(values)}"
     if html is not None:
-        block = "" if UNSUBSCRIBE_MARK in html else _templates.get_template(f"{name}.html").render(values)
+        block = "" if UNSUBSCRIBE_MARK in html else templates.get_template(f"{name}.html").render(values)
         html = _before_end(_filled(html, links), block)
     return text, html
 
 
 def _with_footer(
-    content: Content, topic: Topic | None, links: MessageLinks, organisation: Organisation
+    content: Content, topic: Topic | None, links: MessageLinks, organisation: Organisation, recipient: Recipient
 ) -> tuple[str, str | None]:
     """Put the footer at the end, unless the caller marked a place for the links."""
-    about = topic.name.lower() if topic else "news from us"
-    return _with_end(content, links, "footer", org=organisation, topic=about)
+    language = recipient.language
+    name = topic.said(language)[0] if topic else ""
+    if recipient.agreed:
+        reason = words.gettext(language, "You get this because you said yes to “%(topic)s”.", topic=name)
+    else:
+        reason = words.gettext(
+            language,
+            "You get this because you are a customer of ours and have not said no to “%(topic)s”.",
+            topic=name,
+        )
+    return _with_end(content, links, "footer", language, org=organisation, reason=reason)
 
 
 def _filled(text: str, links: MessageLinks) -> str:

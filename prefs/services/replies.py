@@ -1,5 +1,10 @@
-"""What we answer to texts: one table, GSM-7, one part each (rules.md T-7, S-2; 160 characters at most)."""
+"""What we say by text: one table, GSM-7, one part each (rules.md T-7, S-2; 160 characters at most).
 
+Translations are in the catalogues like everything else; those with letters outside GSM-7 have
+70 characters, because one such letter makes every part that short.
+"""
+
+from prefs import words
 from prefs.services.organisation import Organisation
 
 STOPPED = "stopped"
@@ -9,6 +14,8 @@ HELP = "help"
 ASK_FOR_YES = "ask_for_yes"
 STARTED = "started"
 UNCLEAR = "unclear"
+RECORDED = "recorded"
+LINK = "link"
 
 # The GSM 7-bit default alphabet (3GPP TS 23.038 table 6.2.1); any other letter halves a part.
 GSM_7 = frozenset(
@@ -16,29 +23,45 @@ GSM_7 = frozenset(
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 LONGEST = 160
+LONGEST_UNICODE = 70
 
-_TEXTS = {
-    STOPPED: "{org}: you will get no more marketing texts from us. You still get appointment texts. Help: {phone}.",
-    STOPPED_EVERYWHERE: (
+
+def _(text: str) -> str:
+    """Mark a text for the catalogues; it is looked up when it is said."""
+    return text
+
+
+SITUATIONS = {
+    STOPPED: _("{org}: you will get no more marketing texts from us. You still get appointment texts. Help: {phone}."),
+    STOPPED_EVERYWHERE: _(
         "{org}: you will get no more marketing from us. You still get appointment texts. Help: {phone}."
     ),
-    STOPPED_EVERYTHING: (
+    STOPPED_EVERYTHING: _(
         "{org}: you will get no more texts from us. We will use email or letters instead. Help: {phone}."
     ),
-    HELP: "{org} texts. Help: {phone} or {email}. Reply STOP to end. Msg&data rates may apply.",
-    ASK_FOR_YES: (
+    HELP: _("{org} texts. Help: {phone} or {email}. Reply STOP to end. Msg&data rates may apply."),
+    ASK_FOR_YES: _(
         "{org}: reply YES to get texts about offers and events. Reply STOP to end. Msg&data rates may apply."
     ),
-    STARTED: "{org}: done. You will get our texts again. Reply STOP to end, HELP for help. Msg&data rates may apply.",
-    UNCLEAR: "{org}: we did not understand. Reply STOP to end marketing texts or HELP for help.",
+    STARTED: _(
+        "{org}: done. You will get our texts again. Reply STOP to end, HELP for help. Msg&data rates may apply."
+    ),
+    UNCLEAR: _("{org}: we did not understand. Reply STOP to end marketing texts or HELP for help."),
+    RECORDED: _(
+        "{org}: as you asked, we have stopped all marketing to this number. You still get appointment texts. "
+        "Ref {reference}. Help: {phone}"
+    ),
+    LINK: _("{org}: your choices, for 24 hours: {link} Did not ask? Ignore this."),
 }
 
 
-def word(situation: str, organisation: Organisation) -> str:
+def word(situation: str, organisation: Organisation, language: str = words.DEFAULT, **more: str) -> str:
     """Return the text for a situation. A long organisation name is shortened rather than the message."""
-    values = {"phone": organisation.phone, "email": organisation.privacy_email}
-    frame = len(_TEXTS[situation].format(org="", **values))
-    return _TEXTS[situation].format(org=organisation.name[: max(LONGEST - frame, 1)], **values)
+    template = words.gettext(language, SITUATIONS[situation])
+    values = {"phone": organisation.phone, "email": organisation.privacy_email, **more}
+    frame = template.format(org="", **values)
+    longest = LONGEST_UNICODE if not_gsm_7(frame) else LONGEST
+    return template.format(org=organisation.name[: max(longest - len(frame), 1)], **values)
 
 
 def not_gsm_7(text: str) -> list[str]:

@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from prefs import words
 from prefs.domain.address import parse_address
 from prefs.domain.catalogue import Sender, Topic
-from prefs.domain.decision import Decision, Question, RecipientState, decide
+from prefs.domain.decision import Decision, Question, RecipientState, consent_for, decide
 from prefs.domain.ledger import ALL
 from prefs.domain.terms import Channel, MessageClass, Outcome, Reason, Source
 from prefs.errors import Conflict, InvalidInput, NotFound, ProviderError
@@ -24,7 +25,7 @@ from prefs.services import mailing
 from prefs.services.decisions import Answer, Asked, Decisions
 from prefs.services.kit import Kit, act, bad_address, open_address, stop
 from prefs.services.linking import Linking
-from prefs.services.mailing import Content
+from prefs.services.mailing import Content, Recipient
 from prefs.services.organisation import Organisation
 from prefs.storage import ledger, messages, people
 from prefs.storage.messages import Queued
@@ -104,7 +105,7 @@ class _Claimed:
     topic: Topic | None
     content: Content
     claimed_at: datetime
-    country: str | None
+    recipient: Recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,38 @@ class Sending:
         with self.kit.store.write() as connection:
             self._queue(connection, message_id, request, topic, sender, content, answer, status)
         return Accepted(message_id, status, answer)
+
+    def notify(
+        self, connection: Connection, known: KnownAddress, channel: Channel, content: dict[str, Any], *, key: str
+    ) -> None:
+        """Queue one of our own notices, once per key, in the caller's transaction.
+
+        It is transactional, belongs to no topic, and is decided at hand-over like everything
+        else. Nothing is queued for an address we hold no clear text of, or without a sender.
+        """
+        address, sender = (
+            self.kit.clear(known),
+            self.kit.catalogue.default_sender(channel, "default", MessageClass.TRANSACTIONAL),
+        )
+        if address is None or sender is None:
+            log.warning("notice_not_possible", extra={"channel": channel, "known": address is not None})
+            return
+        message_id, now = _message_id(key), self.kit.now()
+        values = {
+            "id": message_id,
+            "subject": known.subject,
+            "channel": channel,
+            "message_class": MessageClass.TRANSACTIONAL,
+            "topic": None,
+            "sender": sender.number,
+            "campaign": None,
+            "status": "queued",
+            "reason": None,
+            "sealed": self.kit.vault.seal_json({**content, "to": address}, context=_context(message_id)),
+            "due_at": now,
+            "created_at": now,
+        }
+        messages.add(connection, values, {"notice": True})
 
     def status(self, message_id: str) -> MessageStatus:
         """Return what became of a message. Raises ``NotFound``."""
@@ -251,29 +284,32 @@ class Sending:
                 return None
             known = people.locate(connection, queued.subject)
             now = self.kit.now()
-            decision = self._decide(connection, queued, known, now)
+            decision, recipient = self._decide(connection, queued, known, now)
             if not decision.allowed or known is None:
                 self._settle_refused(connection, queued, decision, now)
                 return None
             claim = messages.claim(connection, queued, now)
-            contact = people.contact_of(connection, known.contact) if known.contact is not None else None
         sender = self.kit.catalogue.sender_numbered(queued.sender)
         if claim is None or sender is None:
             return None
         content = Content.checked(self.kit.vault.open_json(claim.sealed, context=_context(message_id)))
         topic = self.kit.catalogue.topic_numbered(queued.topic or ALL)
-        return _Claimed(claim, known, sender, topic, content, now, contact.country if contact else None)
+        return _Claimed(claim, known, sender, topic, content, now, recipient)
 
-    def _decide(self, connection: Connection, queued: Queued, known: KnownAddress | None, now: datetime) -> Decision:
+    def _decide(
+        self, connection: Connection, queued: Queued, known: KnownAddress | None, now: datetime
+    ) -> tuple[Decision, Recipient]:
         if known is None:
-            return Decision(Outcome.BLOCKED, Reason.ERASED)
+            return Decision(Outcome.BLOCKED, Reason.ERASED), Recipient()
         if queued.message_class is MessageClass.MARKETING and self.decisions.held_back():
-            return Decision(Outcome.DEFERRED, Reason.UNAVAILABLE, not_before=now + timedelta(seconds=5))
+            waiting = Decision(Outcome.DEFERRED, Reason.UNAVAILABLE, not_before=now + timedelta(seconds=5))
+            return waiting, Recipient()
         book = ledger.open_book(connection, [known])
         contact = people.contact_of(connection, known.contact) if known.contact is not None else None
         facts = tuple(fact for fact in book.standing(known) if fact.channel in (None, queued.channel))
         sender = self.kit.catalogue.sender_numbered(queued.sender)
         brand = self.kit.catalogue.brand(sender.brand) if sender else None
+        country = contact.country if contact else None
         question = Question(
             channel=queued.channel,
             message_class=queued.message_class,
@@ -281,9 +317,11 @@ class Sending:
             topic=self.kit.catalogue.topic_numbered(queued.topic or ALL),
             brand=brand.number if brand else None,
             sender=queued.sender,
-            country=contact.country if contact else None,
+            country=country,
         )
-        return decide(question, RecipientState(facts, contact.country if contact else None))
+        state = RecipientState(facts, country)
+        language = words.first_spoken([contact.locale if contact else None])
+        return decide(question, state), Recipient(country, language, consent_for(question, state) is not None)
 
     def _settle_refused(self, connection: Connection, queued: Queued, decision: Decision, now: datetime) -> None:
         if queued.status not in {"queued", "deferred"}:
@@ -318,7 +356,7 @@ class Sending:
                     claimed.content,
                     links,
                     self.organisation,
-                    claimed.country,
+                    claimed.recipient,
                 )
             )
         status_url = f"{self.base_url}/webhooks/twilio/status"

@@ -4,6 +4,7 @@ Suppressions, consents and contactability are three things (contract D13): a rea
 says the address is bad is stored as such and never listed as a suppression.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +12,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from prefs import words
 from prefs.domain.address import Address, parse_address
 from prefs.domain.ledger import ALL, Entry, Standing, fold, reopened, still_in_force
 from prefs.domain.reasons import CONTACTABILITY_REASONS, STATABLE_REASONS, SUPPRESSION_REASONS, ends
 from prefs.domain.terms import Act, Channel, ConsentKind, Reason, Source
 from prefs.errors import Conflict, InvalidInput, NotFound
+from prefs.services.errands import Errands
 from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, lift, open_address, start, stop
-from prefs.storage import ledger, people
+from prefs.storage import choices, ledger, people
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress
 
@@ -68,11 +71,15 @@ class Agreement:
     evidence: dict[str, Any] | None = None
     occurred_at: datetime | None = None
     expires_at: datetime | None = None
+    double_opt_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentView:
-    """A consent on record; ``id`` is ``con_…``. ``wording_on_record`` says whether its words are kept."""
+    """A consent on record; ``id`` is ``con_…``. ``wording_on_record`` says whether its words are kept.
+
+    ``status`` is ``given``, or ``pending`` until the person has confirmed it.
+    """
 
     id: str
     channel: str
@@ -83,6 +90,7 @@ class ConsentView:
     since: datetime
     expires_at: datetime | None
     wording_on_record: bool
+    status: str = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,7 @@ class Suppressions:
     """The use cases of ``/v1/suppressions`` and ``/v1/consents``."""
 
     kit: Kit
+    errands: Errands
 
     def add(self, wish: Wish, *, actor: str | None = None, key: str | None = None) -> SuppressionView:
         """Put a block on record and return it; ``created`` is False where it stood already.
@@ -174,6 +183,8 @@ class Suppressions:
         now = self.kit.now()
         _check_kind(given, now)
         proof = {"kind": str(given.kind), "wording": given.wording, "evidence": given.evidence}
+        if given.wording is not None:
+            proof["wording_version"] = hashlib.sha256(given.wording.encode()).hexdigest()[:16]
         doing = act(given.source, now, key=key, occurred_at=given.occurred_at, actor=actor, proof=proof)
         with self.kit.store.write() as connection:
             known = open_address(connection, self.kit, address)
@@ -189,8 +200,12 @@ class Suppressions:
                 until=given.expires_at,
             )
             _refuse_over_stop(book.standing(known), entry, stated=given.occurred_at is not None)
+            if given.double_opt_in:
+                entry = start(doing, book, known.subject, given.channel, topic=topic.number, kind=ConsentKind.PENDING)
             added = ledger.append(connection, book, [entry])
             keep_proof(connection, self.kit, doing, [known.subject] if added else [])
+            if added and given.double_opt_in:
+                self._ask_to_confirm(connection, known, book, added[0])
         stored = added[0] if added else entry
         return ConsentView(
             id=f"con_{stored.id}",
@@ -202,7 +217,22 @@ class Suppressions:
             since=stored.effective_at,
             expires_at=given.expires_at,
             wording_on_record=given.wording is not None,
+            status="pending" if given.double_opt_in else "given",
         )
+
+    def _ask_to_confirm(self, connection: Connection, known: KnownAddress, book: Book, entry: Entry) -> None:
+        """Queue the confirmation; what a later stop makes void is found out when it is pressed (I07)."""
+        choice = choices.add(
+            connection,
+            subject=known.subject,
+            channel=entry.channel or Channel.EMAIL,
+            topics=[entry.scope],
+            version=max(one.id for one in book.of(known)),
+            act_id=entry.act_id,
+            language=words.DEFAULT,
+            now=self.kit.now(),
+        )
+        self.errands.ask_to_confirm(connection, known, choice)
 
     def _checked(self, wish: Wish) -> Address | None:
         """Refuse a wish that cannot be, before anything is opened; return its address if it has one."""
@@ -300,6 +330,7 @@ def _entry_named(connection: Connection, suppression_id: str) -> Entry:
 
 
 _CALLERS_KINDS = frozenset({ConsentKind.EXPRESS, ConsentKind.IMPLIED, ConsentKind.SOFT_OPT_IN})
+_CONFIRMED_BY_PERSON = frozenset({Channel.EMAIL, Channel.SMS})
 _WANTED_EVIDENCE = {
     ConsentKind.SOFT_OPT_IN: (("sale_reference", "product_family", "refusal_offered_at"),),
     ConsentKind.IMPLIED: (("basis", "basis_date"), ("expires_at",)),
@@ -309,6 +340,10 @@ _WANTED_EVIDENCE = {
 def _check_kind(given: Agreement, now: datetime) -> None:
     if given.kind not in _CALLERS_KINDS:
         raise InvalidInput("A consent is `express`, `implied` or `soft_opt_in`.", field="kind")
+    if given.double_opt_in and (given.channel not in _CONFIRMED_BY_PERSON or given.kind is not ConsentKind.EXPRESS):
+        raise InvalidInput(
+            "A double opt-in is an express consent by email or sms.", field="double_opt_in", code="not_possible"
+        )
     if given.occurred_at and given.occurred_at > now:
         raise InvalidInput("This time is in the future. Use the time the person agreed.", field="occurred_at")
     known = {*(given.evidence or {}), *(["expires_at"] if given.expires_at else [])}

@@ -75,6 +75,10 @@ def _topic(row: Any) -> Topic:
         exempt=body.get("exempt", False),
         approved_by=body.get("approved_by"),
         retired=row.retired,
+        translations={
+            language: (said["name"], said.get("description", ""))
+            for language, said in body.get("translations", {}).items()
+        },
     )
 
 

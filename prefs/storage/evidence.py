@@ -1,19 +1,31 @@
-"""Proof of acts, sealed, beside the ledger: erasure and retention delete it, the ledger stays."""
+"""Proof of acts, sealed, beside the ledger: erasure and retention delete it, the ledger stays.
+
+The device somebody used (address on the net, browser) lies in a row of its own, because it is
+forgotten long before the proof (contract D32).
+"""
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from prefs.storage.tables import evidence
 
+PROOF, DEVICE = "proof", "device"
 
-def add(connection: Connection, act_id: str, subject: int, sealed: bytes, now: datetime) -> None:
+
+def add(connection: Connection, act_id: str, subject: int, sealed: bytes, now: datetime, part: str = PROOF) -> None:
     """Keep the sealed proof of an act for one subject."""
-    values = {"act_id": act_id, "subject": subject, "sealed": sealed, "created_at": now}
+    values = {"act_id": act_id, "subject": subject, "sealed": sealed, "created_at": now, "part": part}
     connection.execute(insert(evidence), values)
 
 
-def of_act(connection: Connection, act_id: str, subject: int) -> list[bytes]:
+def of_act(connection: Connection, act_id: str, subject: int, part: str = PROOF) -> list[bytes]:
     """Return the sealed proofs of an act, oldest first; empty once erased or expired."""
-    query = select(evidence.c.sealed).where(evidence.c.act_id == act_id, evidence.c.subject == subject)
-    return list(connection.execute(query.order_by(evidence.c.id)).scalars())
+    mine = (evidence.c.act_id == act_id) & (evidence.c.subject == subject) & (evidence.c.part == part)
+    return list(connection.execute(select(evidence.c.sealed).where(mine).order_by(evidence.c.id)).scalars())
+
+
+def forget_devices(connection: Connection, before: datetime) -> int:
+    """Delete what is known of devices used before a moment, and return how many rows that was."""
+    old = (evidence.c.part == DEVICE) & (evidence.c.created_at < before)
+    return connection.execute(delete(evidence).where(old)).rowcount

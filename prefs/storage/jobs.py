@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from prefs.storage.people import insert_new
 from prefs.storage.tables import job
@@ -31,6 +31,16 @@ def add(connection: Connection, kind: str, payload: dict[str, Any], *, key: str,
     """Queue a job, once per key."""
     values = {"job_key": key, "kind": kind, "payload": payload, "status": "queued", "due_at": now, "created_at": now}
     connection.execute(insert_new(connection, job), values)
+
+
+def exists(connection: Connection, key: str) -> bool:
+    """True where a job was queued under this key, whatever became of it."""
+    return connection.execute(select(job.c.id).where(job.c.job_key == key)).first() is not None
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Delete finished jobs that were queued before a moment, and return how many."""
+    return connection.execute(delete(job).where(job.c.status == "done", job.c.created_at < before)).rowcount
 
 
 def claim(connection: Connection, now: datetime, limit: int) -> list[Job]:

@@ -154,8 +154,10 @@ evidence = Table(
     Column("subject", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("part", String(8), nullable=False, server_default="proof"),
     Index(None, "act_id"),
     Index(None, "subject"),
+    Index(None, "part", "created_at"),
 )
 
 catalogue_item = Table(
@@ -310,4 +312,71 @@ seal = Table(
     Column("entries", BigInteger, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
     Column("sealed_at", UtcDateTime, nullable=False),
+)
+
+wording = Table(
+    "wording",
+    metadata,
+    Column("version", String(16), primary_key=True),
+    Column("page", String(32), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("texts", JSON, nullable=False),
+    Column("first_shown_at", UtcDateTime, nullable=False),
+)
+
+pending_choice = Table(
+    "pending_choice",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("subject", BigInteger, nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("topics", JSON, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("act_id", String(64), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("spent_at", UtcDateTime),
+    Index(None, "subject"),
+)
+
+rate_limit = Table(
+    "rate_limit",
+    metadata,
+    Column("bucket", String(96), primary_key=True),
+    Column("window_start", UtcDateTime, primary_key=True, autoincrement=False),
+    Column("used", Integer, nullable=False),
+    Index(None, "window_start"),
+)
+
+privacy_request = Table(
+    "privacy_request",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("subject", BigInteger),
+    Column("sealed", LargeBinary),
+    Column("language", String(8), nullable=False),
+    Column("received_by", String(16), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("due_on", String(10), nullable=False),
+    Column("verified_at", UtcDateTime),
+    Column("closed_at", UtcDateTime),
+    Index(None, "subject"),
+    Index(None, "status", "due_on"),
+    sqlite_autoincrement=True,
+)
+
+inbound_mail = Table(
+    "inbound_mail",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("mail_key", String(64), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject", BigInteger),
+    Column("sealed", LargeBinary),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("handled_at", UtcDateTime),
+    Index(None, "kind", "received_at"),
+    sqlite_autoincrement=True,
 )

@@ -12,6 +12,7 @@ from prefs.domain.terms import Channel, MessageClass
 from prefs.errors import ProviderError
 from prefs.providers.smtp import SmtpEmail
 from prefs.services.linking import Linking
+from prefs.storage.base import utc_now
 from tests.double.specs import _email
 from tests.test_links import KEY, LINKS
 
@@ -50,7 +51,7 @@ def test_e9_list_headers_survive_on_the_wire(inbox: tuple[Inbox, SmtpEmail]) -> 
 
     kept, smtp = inbox
     headers = (
-        Linking(LINKS, "https://preferences.a-rather-long-name.example.com", "u.example.com")
+        Linking(LINKS, "https://preferences.a-rather-long-name.example.com", "u.example.com", utc_now)
         .for_address(Channel.EMAIL, KEY, ALL)
         .headers
     )

@@ -318,7 +318,7 @@ def test_t7_no_answer_is_longer_than_one_part_or_leaves_gsm_7() -> None:
         "+1 800 555 0100",
         "privacy@northwind.example",
     )
-    for situation in replies._TEXTS:
-        text = replies.word(situation, longest)
+    for situation in replies.SITUATIONS:
+        text = replies.word(situation, longest, reference="NW-7K3M-92QD", link="https://nwi.example/p/" + "x" * 54)
         assert len(text) <= replies.LONGEST
         assert replies.not_gsm_7(text) == []
