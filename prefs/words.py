@@ -122,12 +122,14 @@ def pseudo(text: str) -> str:
     parts = _KEPT.split(text)
     kept = [*_KEPT.findall(text), ""]
     accented = "".join(part.translate(_ACCENTS) + mark for part, mark in zip(parts, kept, strict=True))
-    return f"⟦{accented}{'·' * (len(text) * 2 // 5)}⟧"
+    return f"⟦{accented}{' ···' * (len(text) // 10 + 1)}⟧"
 
 
 def listed(items: Iterable[str], language: str) -> str:
     """Return items as a list in words, like ``a, b and c``."""
     from babel.lists import format_list  # noqa: PLC0415  only pages and mails need it
 
-    shown: str = format_list(list(items), locale=_format_locale(language))
+    # British English puts no comma before "and", and neither do our pages.
+    locale = "en_GB" if language in {DEFAULT, PSEUDO} else language
+    shown: str = format_list(list(items), locale=locale)
     return shown

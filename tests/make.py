@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,6 +65,45 @@ class World:
         url: str = self.post("/v1/links", body).json["links"]["unsubscribe"]
         return url.removeprefix(self.services.base_url)
 
+    def choices_link(self, to: str = ADA, channel: str = "email") -> str:
+        """Return the preferences link a message to this address would carry."""
+        url: str = self.post("/v1/links", {"channel": channel, "to": to}).json["links"]["preferences"]
+        return url.removeprefix(self.services.base_url)
+
+    def know(self, *addresses: tuple[str, str], contact: str = "ada", **more: Any) -> None:
+        """Make a contact with these addresses; Ada's email where none is named."""
+        listed = [{"channel": channel, "value": value} for channel, value in addresses or [("email", ADA)]]
+        headers = {"Authorization": f"Bearer {self.key}"}
+        answer = self.client.put(f"/v1/contacts/{contact}", json={"addresses": listed, **more}, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+    def work(self) -> None:
+        """Let the worker do all that is due."""
+        while self.services.worker.run_once():
+            pass
+
+    def mails(self, to: str = ADA) -> list[Any]:
+        """Return what was sent to an address, newest first."""
+        return [one for one in self.services.outbox.messages() if one.to == to]
+
+    def link_in(self, mail: Any, path: str) -> str:
+        """Return the first link in a mail to a path like ``/p/``, without the origin."""
+        found = re.search(re.escape(self.services.base_url) + f'({path}[^\\s"<]+)', mail.text)
+        assert found, mail.text
+        return found[1]
+
+    def asked_link(self, to: str = ADA) -> str:
+        """Ask for a link at ``/stop`` and return the one that was mailed."""
+        self.client.post("/stop", data={"address": to, "want": "link"})
+        self.work()
+        return self.link_in(self.mails(to)[0], "/p/")
+
+    def form(self, page: str) -> dict[str, str]:
+        """Return the fields of the form on a page that carries the choices, as a browser would post them."""
+        fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page))
+        checked = re.findall(r'<input type="radio" name="([^"]+)" value="([^"]+)" checked>', page)
+        return {**fields, **dict(checked)}
+
     def text(self, body: str, from_: str = BEN, to: str = MARKETING_NUMBER, **more: str) -> TestResponse:
         form = simulate.text_form(SECRETS["TWILIO_ACCOUNT_SID"], from_, to, body, **more)
         return self.post_text(form)
@@ -98,6 +138,7 @@ def make_settings(database_url: str, folder: Path, **more: str) -> Settings:
             "PREFS_BASE_URL": "http://127.0.0.1:8080",
             "PREFS_SECRET_KEYS": "t1:" + base64.b64encode(b"s" * 32).decode(),
             "PREFS_ADDRESS_KEY": base64.b64encode(b"a" * 32).decode(),
+            "SENDGRID_INBOUND_SECRET": "inbound-secret",
             **{name: value for name, value in SECRETS.items() if name != "SENDGRID_WEBHOOK_PRIVATE_KEY"},
             **more,
         }

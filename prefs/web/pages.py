@@ -202,12 +202,13 @@ def planned_work() -> Response | None:
         until = (services().settings.data_dir / "planned-work").read_text().strip()[:40]
     except OSError:
         return None
-    speaks = words.translations(language())
+    spoken, email = language(), services().settings.privacy_email
     return page(
         503,
-        speaks.ugettext("We are working on this page until %(time)s") % {"time": until or "…"},
-        speaks.ugettext("You can still stop marketing: reply STOP to a text, or email %(email)s.")
-        % {"email": services().settings.privacy_email},
+        words.gettext(spoken, "We are working on this page until %(time)s", time=until or "…"),
+        words.gettext(
+            spoken, "You can still stop marketing: reply STOP to a text, or email %(email)s.", email=email
+        ),
     )
 
 
