@@ -206,9 +206,7 @@ def planned_work() -> Response | None:
     return page(
         503,
         words.gettext(spoken, "We are working on this page until %(time)s", time=until or "…"),
-        words.gettext(
-            spoken, "You can still stop marketing: reply STOP to a text, or email %(email)s.", email=email
-        ),
+        words.gettext(spoken, "You can still stop marketing: reply STOP to a text, or email %(email)s.", email=email),
     )
 
 
