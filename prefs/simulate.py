@@ -72,13 +72,17 @@ def event(name: str, email: str, **more: Any) -> dict[str, Any]:
 
 def sign_events(private_key: str, events: Sequence[Mapping[str, Any]]) -> tuple[bytes, dict[str, str]]:
     """Return the body and headers of a batch, ending in CRLF as the provider's do."""
+    body = json.dumps(list(events), separators=(",", ":")).encode() + b"\r\n"
+    return body, {**sign_body(private_key, body), "Content-Type": "application/json"}
+
+
+def sign_body(private_key: str, body: bytes) -> dict[str, str]:
+    """Return the headers that make a body SendGrid's own."""
     key = load_der_private_key(base64.b64decode(private_key), None)
     assert isinstance(key, EllipticCurvePrivateKey)  # the only kind ``new_webhook_secrets`` makes
-    body = json.dumps(list(events), separators=(",", ":")).encode() + b"\r\n"
     stamp = str(int(time.time()))
     signature = base64.b64encode(key.sign(stamp.encode() + body, ECDSA(SHA256()))).decode()
-    return body, {
+    return {
         "X-Twilio-Email-Event-Webhook-Signature": signature,
         "X-Twilio-Email-Event-Webhook-Timestamp": stamp,
-        "Content-Type": "application/json",
     }
