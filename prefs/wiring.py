@@ -139,6 +139,8 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     unsubscribe = Unsubscribe(kit, errands)
     preferences = Preferences(kit, errands)
     stop_page = StopPage(kit, errands)
+    retention = Retention(kit)
+    daily: dict[str, Callable[[dict[str, Any]], None]] = {"retention": lambda _payload: _drop(retention.run())}
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(
         settings=settings,
@@ -153,7 +155,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         signals=Signals(kit),
         mailbox=Mailbox(kit, unsubscribe),
         wordings=Wordings(store),
-        retention=Retention(kit),
+        retention=retention,
         suppressions=Suppressions(kit, errands),
         contacts=Contacts(kit),
         inbound=inbound,
@@ -161,7 +163,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         linking=linking,
         journal=journal,
         outbox=outbox,
-        worker=Worker(kit, sending, {**errands.handlers(), **_job_handlers(settings, inbound)}),
+        worker=Worker(kit, sending, {**errands.handlers(), **daily, **_job_handlers(settings, inbound)}),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
     )

@@ -3,18 +3,25 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prefs.errors import StoreUnavailable
 from prefs.services.kit import Kit
 from prefs.services.sending import Sending
-from prefs.storage import idempotency, jobs
+from prefs.storage import jobs
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5
 JobHandler = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class _Day:
+    """The day this process has queued the daily work of."""
+
+    today: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,7 @@ class Worker:
     kit: Kit
     sending: Sending
     handlers: Mapping[str, JobHandler]
+    day: _Day = field(default_factory=_Day)
 
     def run_once(self) -> int:
         """Do what is due and return how many things that were.
@@ -31,6 +39,7 @@ class Worker:
         Raises:
             StoreUnavailable: The database is away; everything waits.
         """
+        self._queue_daily_work()
         handed_over = self.sending.hand_over_due()
         return handed_over + self._run_jobs()
 
@@ -48,10 +57,14 @@ class Worker:
             if not busy:
                 stop.wait(IDLE_SECONDS)
 
-    def forget_old_answers(self) -> None:
-        """Delete idempotency answers past their seven days (contract D26)."""
+    def _queue_daily_work(self) -> None:
+        """Queue what is due once a day; of several workers the first one's job is the only one."""
+        today = self.kit.now().date().isoformat()
+        if self.day.today == today:
+            return
         with self.kit.store.write() as connection:
-            idempotency.forget(connection, self.kit.now() - idempotency.KEPT_FOR)
+            jobs.add(connection, "retention", {}, key=f"retention:{today}", now=self.kit.now())
+        self.day.today = today
 
     def _run_jobs(self) -> int:
         with self.kit.store.write() as connection:
