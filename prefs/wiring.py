@@ -80,7 +80,7 @@ def _journal_handlers(
     """Return who applies what the journal holds, by kind."""
 
     def seen(item: dict[str, Any]) -> Seen:
-        return Seen(item.get("page") or {}, item.get("device") or {})
+        return Seen(item.get("page") or {}, item.get("device") or {}, item.get("key") or "")
 
     return {
         "one_click": lambda item: _drop(unsubscribe.by_link(item["token"], source=Source.ONE_CLICK, seen=seen(item))),

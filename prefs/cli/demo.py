@@ -235,6 +235,8 @@ def _where_to_look(service: _Service, link: str) -> None:
     _say("See for yourself")
     for name, url in (
         ("Ada's unsubscribe page", link),
+        ("Ada's preference center", _choices_url(service)),
+        ("Stop without a link", f"{service.url}/stop"),
         ("What would have been sent", f"{service.url}/dev/outbox"),
         ("The API, described", f"{service.url}/v1/openapi.json"),
     ):
@@ -243,6 +245,11 @@ def _where_to_look(service: _Service, link: str) -> None:
     _show(f"  curl -s {service.url}/v1/decisions -H 'Authorization: Bearer {service.key}' \\")
     _show("    -H 'Content-Type: application/json' \\")
     _show(f'    -d \'{{"channel":"email","to":"{ADA}","topic":"events","explain":true}}\'')
+
+
+def _choices_url(service: _Service) -> str:
+    made = service.call("POST", "/v1/links", {"channel": "email", "to": ADA, "topic": "product-offers"})
+    return str(made["links"]["preferences"])
 
 
 def _serve_on(service: _Service) -> None:

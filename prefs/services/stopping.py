@@ -1,6 +1,7 @@
 """One press that stops, and taking it back: shared by every page with a link (contract D18, D19)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -23,20 +24,32 @@ class Seen:
     """How a person did something on a page: what they saw, and the device they used.
 
     ``page`` is its id with the version of its wording and the language; ``device`` is kept
-    for 90 days only.
+    for 90 days only. ``key`` names this one press, so that a press that went through the
+    journal counts once however often it is applied; empty for a key made up on the way.
     """
 
     page: dict[str, Any]
     device: dict[str, Any]
+    key: str = ""
 
 
 NOTHING_SEEN = Seen({}, {})
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def by_page(source: str, kit: Kit, seen: Seen, *, token: str | None = None, key: str | None = None) -> Doing:
     """Return an act done on a page; with a token, one that only its link can take back."""
-    doing = act(source, kit.now(), key=key, proof=seen.page or None, device=seen.device or None)
-    return presses.marked(doing, token) if token else doing
+    given = key or seen.key or None
+    doing = act(source, kit.now(), key=given, proof=seen.page or None, device=seen.device or None)
+    if token:
+        return presses.marked(doing, token)
+    return replace(doing, id=f"act_{seen.key}") if seen.key else doing
+
+
+def reference_of(seen: Seen, token: str | None = None) -> str:
+    """Return the reference a press will have once it is recorded."""
+    doing = Doing("", seen.key, "", _NEVER, _NEVER)
+    return presses.reference(presses.marked(doing, token).id if token else f"act_{seen.key}")
 
 
 def read_scope(kit: Kit, scope: str) -> int:

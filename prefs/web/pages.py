@@ -1,5 +1,6 @@
 """What every recipient page shares: its language, what it shows, and what is kept of who saw it."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -97,6 +98,7 @@ def seen(page_id: str, template: str) -> Seen:
             "at": datetime.now(UTC).isoformat(),
         },
         device,
+        secrets.token_hex(12),
     )
 
 
@@ -136,7 +138,7 @@ def level_time(answer: Callable[[], ResponseReturnValue]) -> ResponseReturnValue
         time.sleep(-(-passed // ANSWER_AFTER_SECONDS) * ANSWER_AFTER_SECONDS - passed)
 
 
-def kept_for_later(reference: str = "") -> Response:
+def kept_for_later(reference: str) -> Response:
     """Return the page of a stop that lies in the journal: not done yet, and not lost (ux.md P10)."""
     answer = show("not_finished.html", 503, reference=reference)
     answer.headers["Retry-After"] = "60"

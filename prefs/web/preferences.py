@@ -10,7 +10,7 @@ from prefs.edge import csrf_exempt, services
 from prefs.errors import InvalidLink, StoreUnavailable
 from prefs.links import Purpose
 from prefs.services.preferences import SEND, STOP, Preferences, PreferenceView, Row, Saved
-from prefs.services.stopping import EVERY_CHANNEL
+from prefs.services.stopping import EVERY_CHANNEL, reference_of
 from prefs.web import pages, stop
 
 bp = Blueprint("preferences", __name__)
@@ -51,7 +51,7 @@ def save(token: str) -> ResponseReturnValue:
         stops = {name: value for name, value in wanted.items() if value == STOP}
         note = {"token": token, "wanted": stops, "shown": shown, **pages.as_journal(seen)}
         services().journal.keep("choices_save", note)
-        return pages.kept_for_later()
+        return pages.kept_for_later(reference_of(seen, token))
     pages.remember_wording("P3", PAGE)
     if saved.refused:
         return _show(token, _view(token), 400, said=_said(saved), wanted=wanted)
@@ -70,7 +70,7 @@ def stop_all(token: str) -> ResponseReturnValue:
     except StoreUnavailable:
         note = {"token": token, "scope": scope, **pages.as_journal(seen)}
         services().journal.keep("choices_stop", note)
-        return pages.kept_for_later()
+        return pages.kept_for_later(reference_of(seen, token))
     pages.remember_wording("P3", PAGE)
     note = {"did": "stop_all", "scope": scope}
     return redirect(url_for(".page", token=token, r=stop.write_slip("saved", note)) + "#saved", 303)

@@ -17,6 +17,7 @@ from prefs.links import Purpose
 from prefs.services.kit import read_slip as _read_slip
 from prefs.services.kit import write_slip as _write_slip
 from prefs.services.stop_page import TooManyLinks
+from prefs.services.stopping import reference_of
 from prefs.web import pages
 
 bp = Blueprint("stop", __name__)
@@ -110,7 +111,7 @@ def _stop(typed: str, address: Address) -> ResponseReturnValue:
     except StoreUnavailable:
         note = {"typed": address.value, "language": pages.language(), **pages.as_journal(seen)}
         services().journal.keep("typed_stop", note)
-        return pages.kept_for_later()
+        return pages.kept_for_later(reference_of(seen))
     pages.remember_wording("P4", FORM)
     return _said("stop", typed, address, reference)
 

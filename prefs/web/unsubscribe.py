@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from prefs.edge import csrf_exempt, services
 from prefs.errors import InvalidLink, StoreUnavailable
 from prefs.links import Purpose
-from prefs.services.stopping import EVERY_CHANNEL
+from prefs.services.stopping import EVERY_CHANNEL, reference_of
 from prefs.services.unsubscribe import LinkView, Unsubscribe
 from prefs.web import pages, stop
 
@@ -53,7 +53,7 @@ def stop_now(token: str) -> ResponseReturnValue:
         _service().by_page(token, scope, seen=seen)
     except StoreUnavailable:
         services().journal.keep("page_stop", {"token": token, "scope": scope, **pages.as_journal(seen)})
-        return pages.kept_for_later()
+        return pages.kept_for_later(reference_of(seen, token))
     pages.remember_wording("P1", BEFORE)
     everywhere = "1" if scope == EVERY_CHANNEL else None
     return redirect(url_for(".done", token=token, all=everywhere), 303)
@@ -109,7 +109,7 @@ def stop_ticked(token: str) -> ResponseReturnValue:
         _service().by_ticks(token, ticked, seen=seen)
     except StoreUnavailable:
         services().journal.keep("ticks_stop", {"token": token, "topics": ticked, **pages.as_journal(seen)})
-        return pages.kept_for_later()
+        return pages.kept_for_later(reference_of(seen, token))
     pages.remember_wording("P1-choose", CHOOSE)
     slip = stop.write_slip("ticks", {"topics": ticked})
     return redirect(url_for(".ticked", token=token, r=slip), 303)

@@ -28,7 +28,7 @@ def main(folder: Path, names: list[str]) -> None:
 def _shoot(
     browser: Browser, site: Site, folder: Path, file: str, name: str, width: int, scheme: str, language: str | None
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = site.visit(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     STATES[name](page, site)
     if language:

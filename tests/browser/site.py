@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from prefs.domain.address import parse_address
 from prefs.domain.terms import Channel, Reason
@@ -65,6 +66,12 @@ class Site:
     @property
     def services(self) -> Any:
         return self.service.services()
+
+    def visit(self, browser: Browser, **options: Any) -> BrowserContext:
+        """Return a fresh browser window, as somebody else at an address of their own on the net."""
+        client = {"X-Forwarded-For": f"192.0.2.{next(self.numbers) % 250}"}
+        usual = {"viewport": {"width": 1280, "height": 900}, "extra_http_headers": client}
+        return browser.new_context(**{**usual, **options})
 
     def person(self, *, phone: bool = True, locale: str | None = None, country: str | None = None) -> str:
         """Make a contact with an email address and a number, and return the email address."""
@@ -139,8 +146,8 @@ class Site:
 
 @contextmanager
 def open_site(folder: Path) -> Iterator[Site]:
-    """Yield a running site on an embedded database."""
-    with running("sqlite", folder) as service:
+    """Yield a running site on an embedded database, behind one proxy that says who asks."""
+    with mock.patch.dict(os.environ, {"PREFS_TRUSTED_PROXY_HOPS": "1"}), running("sqlite", folder) as service:
         yield Site(service)
 
 

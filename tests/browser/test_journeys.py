@@ -12,9 +12,9 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A page in a browser without JavaScript."""
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    context = site.visit(browser, java_script_enabled=False)
     yield context.new_page()
     context.close()
 
@@ -137,7 +137,7 @@ def test_the_language_menu_works_by_keyboard_and_comes_back_here(page: Page, sit
 
 def test_e5_a_scanner_that_follows_everything_but_presses_nothing_changes_nothing(browser: Browser, site: Site) -> None:
     """GET, HEAD and OPTIONS on every link of every page, in a browser that runs scripts and waits."""
-    context = browser.new_context()
+    context = site.visit(browser)
     page = context.new_page()
     address = site.person()
     before = site.entries()

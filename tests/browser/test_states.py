@@ -32,7 +32,7 @@ def width(page: Page) -> int:
 @pytest.mark.parametrize("name", list(STATES))
 def test_every_state_is_accessible_and_fits_every_screen(browser: Browser, site: Site, name: str) -> None:
     """Axe needs a script of its own; what the page does is done without any (see test_journeys)."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = site.visit(browser)
     page = context.new_page()
     foreign: list[str] = []
     page.on("request", lambda request: foreign.append(request.url) if not request.url.startswith(site.url) else None)
@@ -61,7 +61,7 @@ def test_every_state_is_accessible_and_fits_every_screen(browser: Browser, site:
 def test_other_languages_and_directions_are_accessible_and_fit(
     browser: Browser, site: Site, name: str, language: str
 ) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+    context = site.visit(browser, color_scheme="dark")
     context.add_cookies([{"name": "prefs_language", "value": language, "url": site.url}])
     page = context.new_page()
     STATES[name](page, site)
@@ -73,7 +73,7 @@ def test_other_languages_and_directions_are_accessible_and_fit(
 
 
 def test_the_result_prints_on_one_page_with_its_reference(browser: Browser, site: Site) -> None:
-    context = browser.new_context()
+    context = site.visit(browser)
     page = context.new_page()
     STATES["p2"](page, site)
 
@@ -85,7 +85,7 @@ def test_the_result_prints_on_one_page_with_its_reference(browser: Browser, site
 
 
 def test_without_style_sheets_the_page_still_reads_in_order(browser: Browser, site: Site) -> None:
-    context = browser.new_context()
+    context = site.visit(browser)
     context.route("**/*.css", lambda route: route.abort())
     page = context.new_page()
     STATES["p1"](page, site)

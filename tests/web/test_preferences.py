@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from prefs.domain.terms import Act
+from prefs.services.presses import reference
 from tests.make import ADA, BEN, World
 
 SURVEYS, EVENTS, NEWS = "surveys", "events", "company-news"
@@ -181,6 +182,7 @@ def test_i08_a_stop_made_after_the_page_was_opened_is_kept(world: World) -> None
     page = world.client.get(answer.headers["Location"]).text
 
     assert "after this page was opened. We kept that." in page
+    assert "Your choices are saved" not in page
     assert world.decide(topic="events")["allowed"] is False
 
 
@@ -449,8 +451,10 @@ def test_an_outage_keeps_the_stops_of_a_save_and_says_so(
         answers = [world.client.post(link, data=form), world.client.post(f"{link}/stop")]
 
     assert [answer.status_code for answer in answers] == [503, 503]
+    told = re.search(r"NW-\w{4}-\w{4}", answers[0].text)[0]  # type: ignore[index]
     assert "We have your request, and it is not finished" in answers[0].text
     assert world.entries() == []
     world.services.upkeep.run_once()
     assert world.decide(topic="surveys")["allowed"] is False
     assert [entry.act for entry in world.entries()] == [Act.OPT_OUT, Act.OPT_OUT]
+    assert reference(world.entries()[0].act_id) == told

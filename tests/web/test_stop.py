@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from prefs.domain.terms import Act
+from prefs.services.presses import reference
 from tests.make import ADA, BEN, World
 
 
@@ -313,8 +314,10 @@ def test_an_outage_keeps_a_typed_stop(world: World, monkeypatch: pytest.MonkeyPa
 
     assert answer.status_code == 503
     assert "We have your request, and it is not finished" in answer.text
+    told = re.search(r"NW-\w{4}-\w{4}", answer.text)[0]  # type: ignore[index]
     world.services.upkeep.run_once()
     assert world.decide()["allowed"] is False
+    assert reference(world.entries()[0].act_id) == told
     assert [(entry.act, entry.channel) for entry in world.entries()] == [(Act.OPT_OUT, None)]
 
 
