@@ -1,4 +1,4 @@
-"""When a request must be answered: the earlier of 30 days and one calendar month (rules.md G-2)."""
+"""Dates the law counts: when a request must be answered, and how long an implied consent lasts."""
 
 import calendar
 from datetime import date, timedelta
@@ -11,10 +11,20 @@ def answer_by(received: date) -> date:
 
     A month from 31 January ends on the last day of February.
     """
-    return min(received + _DAYS, one_month_after(received))
+    return min(received + _DAYS, months_after(received, 1))
 
 
-def one_month_after(day: date) -> date:
-    """Return the same day of the next month, or its last day where it has no such day."""
-    year, month = (day.year + 1, 1) if day.month == 12 else (day.year, day.month + 1)
+# What an implied consent rests on, and the months it lasts (CASL s.10; rules.md 2.2, K-1).
+IMPLIED_MONTHS = {"purchase": 24, "contract": 24, "membership": 24, "inquiry": 6, "application": 6}
+
+
+def implied_until(basis: str, since: date) -> date:
+    """Return the day an implied consent ends, by calendar date. Raises ``KeyError`` for an unknown basis."""
+    return months_after(since, IMPLIED_MONTHS[basis])
+
+
+def months_after(day: date, months: int) -> date:
+    """Return the same day some months later, or that month's last day where it has no such day."""
+    years, month = divmod(day.month - 1 + months, 12)
+    year, month = day.year + years, month + 1
     return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))

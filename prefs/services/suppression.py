@@ -6,14 +6,15 @@ says the address is bad is stored as such and never listed as a suppression.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from prefs import words
 from prefs.domain.address import Address, parse_address
+from prefs.domain.deadlines import IMPLIED_MONTHS, implied_until
 from prefs.domain.ledger import ALL, Entry, Standing, fold, reopened, still_in_force
 from prefs.domain.reasons import CONTACTABILITY_REASONS, STATABLE_REASONS, SUPPRESSION_REASONS, ends
 from prefs.domain.terms import Act, Channel, ConsentKind, Reason, Source
@@ -182,6 +183,7 @@ class Suppressions:
         address = parse_address(given.channel, given.to, default_region=self.kit.default_region)
         now = self.kit.now()
         _check_kind(given, now)
+        given = replace(given, expires_at=_ends_at(given))
         proof = {"kind": str(given.kind), "wording": given.wording, "evidence": given.evidence}
         if given.wording is not None:
             proof["wording_version"] = hashlib.sha256(given.wording.encode()).hexdigest()[:16]
@@ -351,6 +353,25 @@ def _check_kind(given: Agreement, now: datetime) -> None:
     if choices and not any(known.issuperset(choice) for choice in choices):
         wanted = " or ".join(", ".join(choice) for choice in choices)
         raise InvalidInput(f"A consent of this kind needs evidence: {wanted}.", field="evidence", code="missing")
+
+
+def _ends_at(given: Agreement) -> datetime | None:
+    """Return when a consent ends: an implied one by its basis, never later than its caller says (rules.md K-1).
+
+    Raises:
+        InvalidInput: The basis or its date is none.
+    """
+    evidence = given.evidence or {}
+    if given.kind is not ConsentKind.IMPLIED or "basis" not in evidence:
+        return given.expires_at
+    try:
+        last = implied_until(str(evidence["basis"]), date.fromisoformat(str(evidence.get("basis_date"))[:10]))
+    except (KeyError, ValueError) as error:
+        known = ", ".join(IMPLIED_MONTHS)
+        message = f"`basis` is one of: {known}; `basis_date` is a date like 2026-05-12."
+        raise InvalidInput(message, field="evidence", code="bad_basis") from error
+    ends = datetime(last.year, last.month, last.day, tzinfo=UTC)
+    return min(ends, given.expires_at) if given.expires_at else ends
 
 
 def _refuse_over_stop(facts: Sequence[Standing], entry: Entry, *, stated: bool) -> None:

@@ -1,10 +1,10 @@
-"""Due dates: the earlier of 30 days and one calendar month from receipt (rules.md G-2)."""
+"""Due dates and the ends of implied consents, by calendar date (rules.md G-2, K-1)."""
 
 from datetime import date
 
 import pytest
 
-from prefs.domain.deadlines import answer_by
+from prefs.domain.deadlines import answer_by, implied_until
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,16 @@ from prefs.domain.deadlines import answer_by
 )
 def test_a_request_is_due_on_the_earlier_day(received: date, due: date) -> None:
     assert answer_by(received) == due
+
+
+@pytest.mark.parametrize(
+    ("basis", "since", "ends"),
+    [
+        ("purchase", date(2026, 2, 28), date(2028, 2, 28)),
+        ("purchase", date(2028, 2, 29), date(2030, 2, 28)),
+        ("inquiry", date(2026, 8, 31), date(2027, 2, 28)),
+        ("inquiry", date(2026, 1, 15), date(2026, 7, 15)),
+    ],
+)
+def test_k1_an_implied_consent_ends_by_calendar_date(basis: str, since: date, ends: date) -> None:
+    assert implied_until(basis, since) == ends
