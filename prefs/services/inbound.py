@@ -91,6 +91,11 @@ class _Scene:
     in_europe: bool
 
     @property
+    def wants_to_stop(self) -> bool:
+        """True for a keyword, and for a sentence that nobody could read otherwise (T-2)."""
+        return self.reading.kind is TextClass.STOP or self.reading.evident
+
+    @property
     def marketing_sender(self) -> bool:
         return self.sender is not None and self.sender.message_class is MessageClass.MARKETING
 
@@ -194,11 +199,11 @@ class Inbound:
         wanted = [entry for entry in self._stops(scene) if still_in_force(_standing(scene), entry) is None]
         added = ledger.append(connection, scene.book, wanted)
         keep_proof(connection, self.kit, scene.doing, [entry.subject for entry in added])
-        if scene.reading.kind is TextClass.UNCLEAR:
+        if not scene.wants_to_stop:
             return self._answer(scene, replies.UNCLEAR, changed=bool(added))
         if not added:
             # Already stopped by this very sender: nothing changed, and nothing is answered (T-8).
-            return Outcome(TextClass.STOP)
+            return Outcome(scene.reading.kind)
         everything = any(entry.reason is Reason.REVOKED_IN_REPLY for entry in wanted)
         situation = replies.STOPPED_EVERYTHING if everything else replies.STOPPED
         return self._answer(
@@ -208,17 +213,17 @@ class Inbound:
     def _stops(self, scene: _Scene) -> list[Entry]:
         """Return what a STOP takes (contract D10; rules.md T-4 to T-6)."""
         number = scene.sender.number if scene.sender else None
-        unclear = scene.reading.kind is TextClass.UNCLEAR
-        flag = INFERRED if unclear else None
+        unclear = not scene.wants_to_stop
+        flag = INFERRED if scene.reading.kind is TextClass.UNCLEAR else None
         own = scene.known.subject
         if scene.in_europe and not unclear:
             everyone = scene.known.contact if scene.known.contact is not None else own
-            first = stop(scene.doing, scene.book, everyone, None, reason=Reason.OBJECTION, sender=number)
+            first = stop(scene.doing, scene.book, everyone, None, reason=Reason.OBJECTION, sender=number, flag=flag)
         else:
             first = stop(scene.doing, scene.book, own, scene.text.channel, sender=number, flag=flag)
         if unclear or not self._revokes_everything(scene):
             return [first]
-        reach = REVOKE_ALL if scene.marketing_sender else None
+        reach = REVOKE_ALL if scene.marketing_sender else flag
         revoked = stop(
             scene.doing, scene.book, own, Channel.SMS, reason=Reason.REVOKED_IN_REPLY, sender=number, flag=reach
         )
