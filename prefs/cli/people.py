@@ -15,7 +15,7 @@ CHANNELS = click.Choice([str(channel) for channel in Channel])
 
 def register(main: click.Group) -> None:
     """Add the commands."""
-    for command in (decide, suppress, consent, links, outbox):
+    for command in (decide, suppress, consent, links, outbox, read_text):
         main.add_command(command)
 
 
@@ -164,3 +164,32 @@ def outbox(number: int | None, as_json: bool) -> None:
             for name, value in one.headers.items():
                 click.echo(f"     {name}: {value}")
             click.echo(one.text)
+
+
+@click.command("read-text")
+@click.argument("text")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def read_text(text: str, as_json: bool) -> None:
+    """Say how an inbound text would be read, and by which rule; nothing is stored.
+
+    \b
+    Example:
+      prefs read-text "please take me off your list"
+    """
+    from prefs.domain.keywords import RULE_VERSION, read_keyword  # noqa: PLC0415  keeps ``prefs --help`` quick
+
+    reading = read_keyword(text)
+    found = {
+        "kind": str(reading.kind),
+        "rule": reading.rule,
+        "evident": reading.evident,
+        "language": reading.language or None,
+        "normalised": reading.normalised,
+        "rules": RULE_VERSION,
+    }
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    click.echo(f"{found['kind']}{' (evident)' if reading.evident else ''}")
+    for name in ("rule", "language", "normalised", "rules"):
+        click.echo(f"  {name:11} {found[name] or '-'}")
