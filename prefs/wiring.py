@@ -30,6 +30,7 @@ from prefs.services.signals import Signals
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
+from prefs.services.sync import Sync
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
 from prefs.services.wordings import Wordings
@@ -38,6 +39,7 @@ from prefs.storage.base import Clock, Store, utc_now
 
 if TYPE_CHECKING:
     from prefs.providers.ports import EmailProvider, TextProvider
+    from prefs.providers.twilio import TwilioTexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Services:
     worker: Worker
     upkeep: Upkeep
     sealing: Sealing
+    sync: Sync | None
 
     @property
     def base_url(self) -> str:
@@ -141,6 +144,9 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     stop_page = StopPage(kit, errands)
     retention = Retention(kit)
     daily: dict[str, Callable[[dict[str, Any]], None]] = {"retention": lambda _payload: _drop(retention.run())}
+    sync = Sync(kit, inbound, _twilio(settings)) if settings.sms_transport == "twilio" else None
+    if sync is not None:
+        daily["sync_twilio"] = lambda _payload: _drop(sync.run())
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(
         settings=settings,
@@ -163,9 +169,15 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         linking=linking,
         journal=journal,
         outbox=outbox,
-        worker=Worker(kit, sending, {**errands.handlers(), **daily, **_job_handlers(settings, inbound)}),
+        worker=Worker(
+            kit,
+            sending,
+            hourly=("sync_twilio",) if sync else (),
+            handlers={**errands.handlers(), **daily, **_job_handlers(settings, inbound)},
+        ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
+        sync=sync,
     )
 
 
@@ -190,25 +202,18 @@ def _email(settings: Settings, outbox: Outbox) -> "EmailProvider":
 
 
 def _texts(settings: Settings, outbox: Outbox) -> "TextProvider":
-    if settings.sms_transport == "twilio":
-        from prefs.providers.twilio import TwilioTexts  # noqa: PLC0415  the SDK loads only where it is used
+    return _twilio(settings) if settings.sms_transport == "twilio" else outbox
 
-        return TwilioTexts(
-            settings.twilio_account_sid or "", settings.twilio_auth_tokens[0], base_url=settings.twilio_api_base_url
-        )
-    return outbox
+
+def _twilio(settings: Settings) -> "TwilioTexts":
+    from prefs.providers.twilio import TwilioTexts  # noqa: PLC0415  the SDK loads only where it is used
+
+    return TwilioTexts(
+        settings.twilio_account_sid or "", settings.twilio_auth_tokens[0], base_url=settings.twilio_api_base_url
+    )
 
 
 def _job_handlers(settings: Settings, inbound: Inbound) -> dict[str, Callable[[dict[str, Any]], None]]:
     if settings.sms_transport != "twilio":
         return {}
-
-    def settle(payload: dict[str, Any]) -> None:
-        from prefs.providers.twilio import TwilioTexts  # noqa: PLC0415  the SDK loads only where it is used
-
-        texts = TwilioTexts(
-            settings.twilio_account_sid or "", settings.twilio_auth_tokens[0], base_url=settings.twilio_api_base_url
-        )
-        inbound.settle_times(payload, texts.message_times)
-
-    return {"twilio_times": settle}
+    return {"twilio_times": lambda payload: inbound.settle_times(payload, _twilio(settings).message_times)}

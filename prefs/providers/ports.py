@@ -1,8 +1,8 @@
 """What a provider looks like from inside: take one message, say what became of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from prefs.domain.terms import MessageClass
@@ -57,6 +57,32 @@ class ProviderTimes:
     """When the provider itself says a text was sent (UTC), or None where it does not say."""
 
     sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedText:
+    """One text of the provider's own log. ``sent_at`` is its clock (UTC); ``error`` its code, or None."""
+
+    provider_id: str
+    inbound: bool
+    from_: str
+    to: str
+    body: str
+    sent_at: datetime
+    service_sid: str | None = None
+    error: str | None = None
+
+
+class TextLog(Protocol):
+    """What the provider itself remembers. Raises ``ProviderError``."""
+
+    def texts_since(self, moment: datetime) -> Iterable[LoggedText]:
+        """Yield the texts of both directions sent after a moment."""
+        ...
+
+    def deactivated_on(self, day: date) -> Iterable[str]:
+        """Yield the numbers that carriers reported as deactivated on a day."""
+        ...
 
 
 class EmailProvider(Protocol):

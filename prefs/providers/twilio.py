@@ -1,8 +1,10 @@
 """Twilio through its own SDK, with a time limit and a settable origin (rules.md 5.5, 5.6)."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, date, datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,7 +14,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from prefs.errors import ProviderError
-from prefs.providers.ports import OutgoingText, ProviderTimes, Receipt
+from prefs.providers.ports import LoggedText, OutgoingText, ProviderTimes, Receipt
 
 TIMEOUT_SECONDS = 10
 _SERVER_ERRORS = 500
@@ -63,6 +65,39 @@ class TwilioTexts:
         with _translated():
             sent = self._client.messages(sid).fetch().date_sent
         return ProviderTimes(sent.replace(tzinfo=sent.tzinfo or UTC) if sent else None)
+
+    def texts_since(self, moment: datetime) -> Iterator[LoggedText]:
+        """Yield Twilio's own log of texts after a moment, page by page. Raises ``ProviderError``."""
+        with _translated():
+            for one in self._client.messages.stream(date_sent_after=moment, page_size=500):
+                sent = one.date_sent or one.date_created
+                if sent is not None:
+                    yield _logged(one, sent.replace(tzinfo=sent.tzinfo or UTC))
+
+    def deactivated_on(self, day: date) -> Iterator[str]:
+        """Yield the United States numbers deactivated on a day (rules.md 5.6, A-1). Raises ``ProviderError``."""
+        with _translated():
+            target = self._client.messaging.v1.deactivations().fetch(date=day).redirect_to
+            answer = requests.get(target, timeout=TIMEOUT_SECONDS, stream=True)
+            if answer.status_code != HTTPStatus.OK:
+                raise ProviderError(f"Twilio's list answered {answer.status_code}.", permanent=False)
+            for line in answer.iter_lines(decode_unicode=True):
+                number = line.strip().strip('"')
+                if number:
+                    yield number if number.startswith("+") else f"+{number}"
+
+
+def _logged(one: Any, sent: datetime) -> LoggedText:
+    return LoggedText(
+        provider_id=one.sid,
+        inbound=one.direction == "inbound",
+        from_=one.from_ or "",
+        to=one.to or "",
+        body=one.body or "",
+        sent_at=sent,
+        service_sid=one.messaging_service_sid,
+        error=str(one.error_code) if one.error_code else None,
+    )
 
 
 class _translated:  # noqa: N801  reads as a word in a ``with``

@@ -37,7 +37,10 @@ _TOLL_FREE = ("+1800", "+1833", "+1844", "+1855", "+1866", "+1877", "+1888")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundText:
-    """A text somebody sent us; ``provider_id`` is the provider's own name for it."""
+    """A text somebody sent us; ``provider_id`` is the provider's own name for it.
+
+    ``sent_at`` is the provider's clock where its log was read: a stop then counts from there (D7).
+    """
 
     provider_id: str
     channel: Channel
@@ -47,16 +50,19 @@ class InboundText:
     received_at: datetime
     service_sid: str | None = None
     opt_out_type: str | None = None
+    sent_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the text as the journal keeps it."""
-        return {**asdict(self), "received_at": self.received_at.isoformat()}
+        sent_at = self.sent_at.isoformat() if self.sent_at else None
+        return {**asdict(self), "received_at": self.received_at.isoformat(), "sent_at": sent_at}
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> "InboundText":
         """Return a text as the journal kept it."""
         received = datetime.fromisoformat(item["received_at"])
-        return cls(**{**item, "channel": Channel(item["channel"]), "received_at": received})
+        sent_at = datetime.fromisoformat(item["sent_at"]) if item.get("sent_at") else None
+        return cls(**{**item, "channel": Channel(item["channel"]), "received_at": received, "sent_at": sent_at})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,17 +221,19 @@ class Inbound:
         number = scene.sender.number if scene.sender else None
         unclear = not scene.wants_to_stop
         flag = INFERRED if scene.reading.kind is TextClass.UNCLEAR else None
-        own = scene.known.subject
+        own, at = scene.known.subject, scene.text.sent_at
         if scene.in_europe and not unclear:
             everyone = scene.known.contact if scene.known.contact is not None else own
-            first = stop(scene.doing, scene.book, everyone, None, reason=Reason.OBJECTION, sender=number, flag=flag)
+            first = stop(
+                scene.doing, scene.book, everyone, None, reason=Reason.OBJECTION, sender=number, flag=flag, at=at
+            )
         else:
-            first = stop(scene.doing, scene.book, own, scene.text.channel, sender=number, flag=flag)
+            first = stop(scene.doing, scene.book, own, scene.text.channel, sender=number, flag=flag, at=at)
         if unclear or not self._revokes_everything(scene):
             return [first]
         reach = REVOKE_ALL if scene.marketing_sender else flag
         revoked = stop(
-            scene.doing, scene.book, own, Channel.SMS, reason=Reason.REVOKED_IN_REPLY, sender=number, flag=reach
+            scene.doing, scene.book, own, Channel.SMS, reason=Reason.REVOKED_IN_REPLY, sender=number, flag=reach, at=at
         )
         return [first, revoked]
 

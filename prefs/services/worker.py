@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,10 @@ JobHandler = Callable[[dict[str, Any]], None]
 
 
 @dataclass(slots=True)
-class _Day:
-    """The day this process has queued the daily work of."""
+class _Clock:
+    """The hour this process has queued the regular work of."""
 
-    today: str = ""
+    hour: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Worker:
     kit: Kit
     sending: Sending
     handlers: Mapping[str, JobHandler]
-    day: _Day = field(default_factory=_Day)
+    hourly: Sequence[str] = ()
+    clock: _Clock = field(default_factory=_Clock)
 
     def run_once(self) -> int:
         """Do what is due and return how many things that were.
@@ -39,7 +40,7 @@ class Worker:
         Raises:
             StoreUnavailable: The database is away; everything waits.
         """
-        self._queue_daily_work()
+        self._queue_regular_work()
         handed_over = self.sending.hand_over_due()
         return handed_over + self._run_jobs()
 
@@ -57,14 +58,17 @@ class Worker:
             if not busy:
                 stop.wait(IDLE_SECONDS)
 
-    def _queue_daily_work(self) -> None:
-        """Queue what is due once a day; of several workers the first one's job is the only one."""
-        today = self.kit.now().date().isoformat()
-        if self.day.today == today:
+    def _queue_regular_work(self) -> None:
+        """Queue what is due each day and each hour; of several workers' jobs only the first is one."""
+        now = self.kit.now()
+        hour = now.strftime("%Y-%m-%dT%H")
+        if self.clock.hour == hour:
             return
         with self.kit.store.write() as connection:
-            jobs.add(connection, "retention", {}, key=f"retention:{today}", now=self.kit.now())
-        self.day.today = today
+            jobs.add(connection, "retention", {}, key=f"retention:{hour[:10]}", now=now)
+            for kind in self.hourly:
+                jobs.add(connection, kind, {}, key=f"{kind}:{hour}", now=now)
+        self.clock.hour = hour
 
     def _run_jobs(self) -> int:
         with self.kit.store.write() as connection:

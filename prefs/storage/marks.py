@@ -1,0 +1,21 @@
+"""How far something was read: one mark a name, kept in ``meta``."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from prefs.storage.people import insert_new
+from prefs.storage.tables import meta
+
+
+def read(connection: Connection, name: str) -> datetime | None:
+    """Return how far ``name`` was read, or None at first."""
+    stored = connection.execute(select(meta.c.value).where(meta.c.name == f"mark:{name}")).scalar()
+    return datetime.fromisoformat(stored) if stored else None
+
+
+def write(connection: Connection, name: str, moment: datetime) -> None:
+    """Note how far ``name`` was read."""
+    key = f"mark:{name}"
+    connection.execute(insert_new(connection, meta), {"name": key, "value": moment.isoformat()})
+    connection.execute(update(meta).where(meta.c.name == key).values(value=moment.isoformat()))
