@@ -32,6 +32,7 @@ from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
 from prefs.services.sync import Sync
+from prefs.services.texts import Texts
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
 from prefs.services.wordings import Wordings
@@ -64,6 +65,7 @@ class Services:
     contacts: Contacts
     numbers: Numbers
     inbound: Inbound
+    texts: Texts
     sending: Sending
     linking: Linking
     journal: Journal
@@ -127,9 +129,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     numbers = Numbers(kit)
     decisions = Decisions(kit, numbers, receipts, lambda: store.failing or journal.pending())
     linking = Linking(links, settings.base_url, settings.inbound_mail_domain, store.now)
-    organisation = Organisation(
-        settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email
-    )
+    organisation = organisation_of(settings)
     outbox = Outbox(kit)
     sending = Sending(
         kit=kit,
@@ -170,6 +170,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         contacts=Contacts(kit),
         numbers=numbers,
         inbound=inbound,
+        texts=Texts(kit),
         sending=sending,
         linking=linking,
         journal=journal,
@@ -184,6 +185,11 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         sealing=Sealing(store),
         sync=sync,
     )
+
+
+def organisation_of(settings: Settings) -> Organisation:
+    """Return who we are, as the settings say it."""
+    return Organisation(settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email)
 
 
 def _messaging_services(settings: Settings) -> dict[MessageClass, str]:
