@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
+from typing import Any
 
 from sqlalchemy import Connection
 
+from prefs.crypto import mac_of
 from prefs.domain.address import Address, parse_address
 from prefs.domain.catalogue import Catalogue
 from prefs.domain.decision import POLICY, Decision, Question, RecipientState, Step, decide, explain
@@ -22,9 +24,10 @@ from prefs.errors import InvalidAddress, InvalidInput, NotFound, StoreUnavailabl
 from prefs.services.kit import Kit
 from prefs.storage import ledger, people
 from prefs.storage.states import load_states
-from prefs.storage.tables import from_microseconds, to_microseconds
+from prefs.storage.tables import EPOCH, from_microseconds, to_microseconds
 
 NO_KEY = bytes(16)
+_MOST_FORMS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class Decisions:
     held_back: Callable[[], bool]
     counts: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
     _counting: Lock = field(default_factory=Lock)
+    _forms: tuple[Catalogue | None, dict[tuple[Any, ...], Question]] = (None, {})
 
     def ask(self, asked: Asked, to: object, *, steps: bool = False) -> Answer:
         """Return the answer for one address; text that is no address is ``blocked``, never an error.
@@ -155,19 +159,31 @@ class Decisions:
 
     def question(self, asked: Asked) -> Question:
         """Return the question in catalogue numbers. Raises what ``ask`` raises."""
-        catalogue = self.kit.catalogue
-        topic = catalogue.topic(asked.topic) if asked.topic is not None else None
-        message_class = _message_class(topic.message_class if topic else None, asked.message_class)
-        brand = asked.brand or "default"
+        form = self._form(asked)
         return Question(
-            channel=asked.channel,
-            message_class=message_class,
+            channel=form.channel,
+            message_class=form.message_class,
             at=asked.at or self.kit.now(),
-            topic=topic,
-            brand=catalogue.brand(brand).number,
-            sender=_sender_number(catalogue, asked, brand, message_class),
-            country=asked.country,
+            topic=form.topic,
+            brand=form.brand,
+            sender=form.sender,
+            country=form.country,
         )
+
+    def _form(self, asked: Asked) -> Question:
+        """Return the question without its time, worked out once for each edition of the catalogue."""
+        catalogue = self.kit.catalogue
+        edition, forms = self._forms
+        if edition is not catalogue:
+            forms = {}
+            self._forms = (catalogue, forms)
+        words = (asked.channel, asked.topic, asked.message_class, asked.brand, asked.sender, asked.country)
+        found = forms.get(words)
+        if found is None:
+            found = _worked_out(catalogue, asked)
+            if len(forms) < _MOST_FORMS:
+                forms[words] = found
+        return found
 
     def policy_version(self) -> str:
         """Return the edition of rules and catalogue that answers now."""
@@ -190,15 +206,14 @@ class Decisions:
         seen = _seen(state, parsable=address is not None, held=self._is_held(question))
         question = _with_country(question, seen)
         decision = decide(question, seen)
-        policy = self.policy_version()
-        receipt = Receipt(question, keys[0] if keys else NO_KEY, position, seen, policy)
+        receipt = Receipt(question, keys[0] if keys else NO_KEY, position, seen, self.kit.catalogue.revision)
         return Answer(
             id=self.receipts.make(receipt),
             decision=decision,
             to=to,
             question=question,
             position=position,
-            policy_version=policy,
+            policy_version=f"{POLICY}.{receipt.revision}",
             scope=self._scope(decision),
             alternative=self._alternative(question, decision, keys),
             address_key=receipt.address_key,
@@ -208,8 +223,7 @@ class Decisions:
         """Ask the store, twice if need be: a pooled connection may have been dropped meanwhile."""
         for _ in range(2):
             try:
-                with self.kit.store.read() as connection:
-                    snapshot = load_states(connection, channel, groups)
+                snapshot = load_states(self.kit.store, channel, groups)
             except StoreUnavailable:
                 continue
             return snapshot.position, snapshot.states
@@ -236,9 +250,9 @@ class Decisions:
             contacts = {one.contact for one in people.find(connection, keys).values()} - {None}
             theirs = people.of_contact(connection, [number for number in contacts if number is not None])
             groups = [[one.key] for one in theirs if one.kind is KIND_OF_CHANNEL[Channel.EMAIL]]
-            if not groups:
-                return False
-            states = load_states(connection, Channel.EMAIL, groups).states
+        if not groups:
+            return False
+        states = load_states(self.kit.store, Channel.EMAIL, groups).states
         by_email = replace(question, channel=Channel.EMAIL, sender=None)
         return any(decide(by_email, state).allowed for state in states)
 
@@ -294,6 +308,21 @@ def _with_country(question: Question, state: RecipientState) -> Question:
     return replace(question, country=question.country or state.country) if state.country else question
 
 
+def _worked_out(catalogue: Catalogue, asked: Asked) -> Question:
+    topic = catalogue.topic(asked.topic) if asked.topic is not None else None
+    message_class = _message_class(topic.message_class if topic else None, asked.message_class)
+    brand = asked.brand or "default"
+    return Question(
+        channel=asked.channel,
+        message_class=message_class,
+        at=EPOCH,
+        topic=topic,
+        brand=catalogue.brand(brand).number,
+        sender=_sender_number(catalogue, asked, brand, message_class),
+        country=asked.country,
+    )
+
+
 def _message_class(of_topic: MessageClass | None, stated: MessageClass | None) -> MessageClass:
     if of_topic is None and stated is None:
         raise InvalidInput("Say which `topic` it is, or the `message_class`.", field="topic", code="missing")
@@ -318,6 +347,8 @@ def _sender_number(catalogue: Catalogue, asked: Asked, brand: str, message_class
 
 _CHANNELS = tuple(Channel)
 _CLASSES = tuple(MessageClass)
+_CHANNEL_PLACES = {channel: place for place, channel in enumerate(_CHANNELS)}
+_CLASS_PLACES = {message_class: place for place, message_class in enumerate(_CLASSES)}
 # version, flags, channel, class, topic, brand, sender, country, at, position, two last entries, catalogue, key
 _FORM = struct.Struct(">BBBBHHH2sqQQQI16s")
 _MAC_BYTES = 16
@@ -332,7 +363,7 @@ class Receipt:
     address_key: bytes
     position: int
     state: RecipientState
-    policy: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,11 +386,11 @@ class ReadReceipt:
     available: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Receipts:
     """Makes and reads decision ids: signed, so nothing is written per decision (contract D23)."""
 
-    keys: tuple[bytes, ...]
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._macs = [mac_of(key) for key in keys]
 
     def make(self, receipt: Receipt) -> str:
         """Return ``dec_…``."""
@@ -367,8 +398,8 @@ class Receipts:
         body = _FORM.pack(
             1,
             state.parsable * _PARSABLE | state.available * _AVAILABLE,
-            _CHANNELS.index(question.channel),
-            _CLASSES.index(question.message_class),
+            _CHANNEL_PLACES[question.channel],
+            _CLASS_PLACES[question.message_class],
             question.topic.number if question.topic else 0,
             question.brand or 0,
             question.sender or 0,
@@ -377,10 +408,10 @@ class Receipts:
             receipt.position,
             state.address_last,
             state.contact_last,
-            int(receipt.policy.rpartition(".")[2]),
+            receipt.revision,
             receipt.address_key,
         )
-        return "dec_" + base64.urlsafe_b64encode(body + _mac(self.keys[0], body)).decode().rstrip("=")
+        return "dec_" + base64.urlsafe_b64encode(body + self._macs[0](body)).decode().rstrip("=")
 
     def read(self, text: str) -> ReadReceipt:
         """Return what a receipt says. Raises ``NotFound`` for anything we did not sign."""
@@ -391,7 +422,7 @@ class Receipts:
         except (binascii.Error, ValueError) as error:
             raise unknown from error
         body, mac = raw[: _FORM.size], raw[_FORM.size :]
-        signed = any(hmac.compare_digest(_mac(key, body), mac) for key in self.keys)
+        signed = any(hmac.compare_digest(make(body), mac) for make in self._macs)
         if not (text.startswith("dec_") and len(mac) == _MAC_BYTES and signed):
             raise unknown
         (_, flags, channel, message_class, topic, brand, sender, country, at, position, own, theirs, revision, key) = (
@@ -413,10 +444,6 @@ class Receipts:
             parsable=bool(flags & _PARSABLE),
             available=bool(flags & _AVAILABLE),
         )
-
-
-def _mac(key: bytes, body: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:_MAC_BYTES]
 
 
 def record_id(decision: Decision) -> str | None:

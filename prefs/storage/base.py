@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from prefs.errors import StoreUnavailable
+from prefs.storage.readers import Parameters, Readers, Rows
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +51,14 @@ class Store:
     failing: bool = False
     engine: Engine = field(init=False)
     reader: Engine = field(init=False)
+    _readers: Readers = field(init=False, repr=False)
     _write_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         self.engine = _make_engine(self.url)
         # SQLite has no transaction before our own BEGIN, and the dialect's AUTOCOMMIT would undo that.
         self.reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._readers = Readers(self.engine)
 
     @property
     def is_sqlite(self) -> bool:
@@ -99,6 +102,14 @@ class Store:
                 raise
             raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
 
+    def ask(self, *questions: tuple[str, Parameters]) -> Rows:
+        """Return the rows of one prepared question (or of several from one snapshot), by the driver alone.
+
+        Raises:
+            StoreUnavailable: The database cannot be asked.
+        """
+        return self._readers.ask(*questions)
+
     def probe(self) -> None:
         """Write one small row: proof that writes work again. Raises ``StoreUnavailable``."""
         with self.write() as connection:
@@ -122,7 +133,8 @@ class Store:
         return [f"{name} is {found[name]}, not {wanted[name]}" for name in found if found[name] != wanted[name]]
 
     def dispose(self) -> None:
-        """Close every connection; called after a fork and at the end."""
+        """Close every connection; called before a fork and at the end."""
+        self._readers.dispose()
         self.engine.dispose()
 
     @contextmanager

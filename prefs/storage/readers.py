@@ -1,0 +1,98 @@
+"""Connections kept aside for the one question that is asked all day: what is known of these keys?
+
+The driver's cursor alone, statements prepared once, one round trip each: what SQLAlchemy adds
+costs as much again as PostgreSQL's answer (docs/decisions/0009).
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from prefs.errors import StoreUnavailable
+
+MOST_IDLE = 16
+
+# A plan is made once for all keys, never per question: planning costs three times the answer. It
+# must go by the indexes even where it was made while the tables were still empty.
+SESSION = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+
+Rows = list[tuple[Any, ...]]
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+
+class Readers:
+    """As many connections as threads that ask at once, the one used last first.
+
+    Each is made by the engine, with all its settings, and then held here, in autocommit.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+        self._idle: deque[Any] = deque()
+
+    def ask(self, *questions: tuple[str, Parameters]) -> Rows:
+        """Return the rows of one question, or of several from one snapshot.
+
+        Raises:
+            StoreUnavailable: The database cannot be asked.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+        try:
+            rows = self._rows(connection, questions)
+        except self._errors as error:
+            # One that broke seldom broke alone: all idle ones are made anew.
+            _close(connection)
+            self.dispose()
+            raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            _close(connection)
+        return rows
+
+    def dispose(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            try:
+                _close(self._idle.pop())
+            except IndexError:
+                return
+
+    def _rows(self, connection: Any, questions: Sequence[tuple[str, Parameters]]) -> Rows:
+        if not self._sqlite:
+            (question,) = questions
+            rows: Rows = connection.cursor(binary=True).execute(*question, prepare=True).fetchall()
+            return rows
+        if len(questions) == 1:
+            found: Rows = connection.execute(*questions[0]).fetchall()
+            return found
+        connection.execute("BEGIN")
+        try:
+            return [row for question in questions for row in connection.execute(*question).fetchall()]
+        finally:
+            connection.execute("COMMIT")
+
+    def _open(self) -> Any:
+        try:
+            proxy = self._engine.raw_connection()
+        except (DBAPIError, PoolTimeout, self._errors) as error:
+            raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
+        connection: Any = proxy.driver_connection
+        proxy.detach()
+        if not self._sqlite:
+            connection.autocommit = True
+            connection.execute(SESSION)
+        return connection
+
+
+def _close(connection: Any) -> None:
+    connection.close()
