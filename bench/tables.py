@@ -44,7 +44,8 @@ DROP INDEX ix_standing_entry_id;
 # HMAC-SHA-256 from its definition (RFC 2104), because PostgreSQL has none without an extension.
 _MAKE = """
 INSERT INTO address (subject, key, kind, sealed, last_entry, created_at)
-SELECT number, substring(sha256(%(outer)s || sha256(%(inner)s || convert_to('p' || number || '@example.com', 'UTF8'))) FOR 16),
+SELECT number,
+       substring(sha256(%(outer)s || sha256(%(inner)s || convert_to('p' || number || '@example.com', 'UTF8'))) FOR 16),
        'email', %(sealed)s, number + 1, %(moment)s
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number;
 """

@@ -8,14 +8,17 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeVar
 
+import msgspec
 from flask import Response, g, request
 from pydantic import BaseModel, ValidationError
 
 from prefs.edge import problem, services
 from prefs.errors import InvalidInput, PrefsError
+from prefs.services.keys import ApiKeys
 from prefs.storage import idempotency
 from prefs.storage.keys import KeyRow
 
+JSON_TYPE = "application/json"
 MOST_DEPTH = 32
 LONGEST_TEXT = 10_000
 _HIGHEST = 2**63 - 1
@@ -34,7 +37,7 @@ class Reply:
 
     def encoded(self) -> str:
         """Return the JSON to send."""
-        return self.text if self.text is not None else json.dumps(self.body, separators=(",", ":"), ensure_ascii=False)
+        return self.text if self.text is not None else encode_json(self.body).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def endpoint(
 
         @wraps(view)
         def run(**path: Any) -> Response:
-            refusal = _authorise(scope)
+            refusal = refusal_of(request.headers.get("Authorization", ""), scope)
             if refusal is not None:
                 return refusal
             if body is None:
@@ -114,13 +117,20 @@ def entry_key() -> str | None:
 
 
 def read_json(raw: bytes, *, long_texts: bool = False) -> Any:
-    """Return the JSON of a request, or raise: a name twice, NaN, too deep, too long are all refused."""
-    if request.mimetype != "application/json":
+    """Return the JSON of this request, or raise as ``read_object`` does."""
+    if request.mimetype != JSON_TYPE:
         raise _WrongType("Send JSON with the header `Content-Type: application/json`.")
+    return read_object(raw, long_texts=long_texts)
+
+
+def read_object(raw: bytes, *, long_texts: bool = False) -> dict[str, Any]:
+    """Return a JSON object, or raise: a name twice, NaN, too deep, too long are all refused.
+
+    Raises:
+        ValueError: The message says what is wrong.
+    """
     try:
-        found = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer
-        )
+        found = _DECODER.decode(raw.decode("utf-8"))
         _check(found, MOST_DEPTH, len(raw) if long_texts else LONGEST_TEXT)
     except _Malformed:
         raise
@@ -148,6 +158,9 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer)
+
+
 def _check(value: Any, depth: int, longest: int) -> None:
     if isinstance(value, str):
         if len(value) > longest:
@@ -161,15 +174,33 @@ def _check(value: Any, depth: int, longest: int) -> None:
             _check(item, depth - 1, longest)
 
 
-def _authorise(scope: str) -> Response | None:
-    header = request.headers.get("Authorization", "")
-    kind, _, text = header.partition(" ")
-    key = services().keys.check(text.strip()) if kind.lower() == "bearer" else None
+def key_of(keys: ApiKeys, authorization: str) -> KeyRow | None:
+    """Return the live key a header names, or None. Raises ``StoreUnavailable``."""
+    kind, _, text = authorization.partition(" ")
+    return keys.check(text.strip()) if kind.lower() == "bearer" else None
+
+
+def may(key: KeyRow, scope: str) -> bool:
+    """True where a key may do what needs this scope."""
+    return scope in key.scopes or "admin" in key.scopes
+
+
+def encode_json(value: Any) -> bytes:
+    """Return JSON as it is sent: UTF-8, no blanks."""
+    return _encode(value)
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def refusal_of(authorization: str, scope: str) -> Response | None:
+    """Return the refusal of a request without a fitting key, or None; the key is then ``caller()``."""
+    key = key_of(services().keys, authorization)
     if key is None:
         answer = problem(401, "unauthorized", "Send a live API key: `Authorization: Bearer prf_…`.")
         answer.headers["WWW-Authenticate"] = 'Bearer realm="prefs"'
         return answer
-    if scope not in key.scopes and "admin" not in key.scopes:
+    if not may(key, scope):
         return problem(403, "forbidden", f"This key lacks the scope `{scope}`.")
     g.api_key = key
     return None

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
@@ -20,6 +20,9 @@ from prefs.services.linking import MessageLinks
 from prefs.services.sending import MessageRequest
 from prefs.services.suppression import Agreement, SuppressionView, Wish
 
+if TYPE_CHECKING:
+    from prefs.wiring import Services
+
 bp = Blueprint("api", __name__, url_prefix="/v1")
 
 
@@ -27,14 +30,12 @@ bp = Blueprint("api", __name__, url_prefix="/v1")
 @endpoint("decide", body=schemas.DecisionBody, answer="A decision")
 def decide_one(body: schemas.DecisionBody) -> Reply:
     """May this be sent now? One question, one answer, with its reason."""
-    asked = _asked(body)
     if (body.to is None) == (body.contact is None):
         raise InvalidInput("Give either `to` or `contact`.", field="to", code="missing")
-    decisions = services().decisions
     if body.contact is not None:
-        answer = decisions.ask_contact(asked, body.contact, steps=body.explain)
+        answer = services().decisions.ask_contact(_asked(body), body.contact, steps=body.explain)
     else:
-        answer = decisions.ask(asked, body.to, steps=body.explain)
+        answer = plain_answer(services(), body)
     return Reply(_answer(answer, links=body.links))
 
 
@@ -192,6 +193,11 @@ def openapi() -> Response:
     return Response(json.dumps(document(services().base_url)), mimetype="application/json")
 
 
+def plain_answer(made: "Services", body: schemas.DecisionBody) -> Answer:
+    """Return the answer about one address. Raises as ``Decisions.ask`` does."""
+    return made.decisions.ask(_asked(body), body.to, steps=body.explain)
+
+
 def _asked(body: schemas.DecisionBody | schemas.BatchBody) -> Asked:
     return Asked(
         channel=body.channel,
@@ -241,7 +247,8 @@ def _channel(word: str) -> Channel:
         raise InvalidInput(f"Channels are: {', '.join(Channel)}.", field="channel") from error
 
 
-def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:
+def answer_fields(answer: Answer) -> dict[str, Any]:
+    """Return an answer as callers read it (contract section 6)."""
     decision = answer.decision
     found: dict[str, Any] = {
         "id": answer.id,
@@ -264,6 +271,11 @@ def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:
         found["verified"] = False
     if answer.steps:
         found["steps"] = [{"rule": s.rule, "result": s.result, "detail": s.detail} for s in answer.steps]
+    return found
+
+
+def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:
+    found = answer_fields(answer)
     if links and any(answer.address_key):
         topic = answer.question.topic
         made = services().linking.for_address(

@@ -41,6 +41,7 @@ def serve(host: str, port: int, workers: int | None, server: str) -> None:
     made = cli.services()
     embedded = made.kit.store.is_sqlite
     made.kit.store.dispose()
+    made.metrics.forget_the_dead()
     run_server(host, port, workers or (1 if embedded else 2), server=server)
 
 
