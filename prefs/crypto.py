@@ -111,6 +111,11 @@ class AddressKeys:
         """Return every key the address may be stored under, its own first."""
         return tuple(mac(value.encode()) for value in address.keyed_values for mac in self._macs)
 
+    def candidates_of(self, value: str) -> tuple[bytes, ...]:
+        """Return what ``candidates`` would for an address known under this one value, without a prefix."""
+        body = value.encode()
+        return tuple([mac(body) for mac in self._macs])
+
     def hash_list_keys(self, address: Address) -> tuple[bytes, ...]:
         """Return the keys of the address in lists that hold only hashes (contract D34)."""
         plain = address.value.encode()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
@@ -29,14 +29,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answers; ``text`` is JSON already where that is quicker."""
+    """What an endpoint answers; ``text`` is JSON already where that is quicker, ``parts`` its pieces to be streamed."""
 
     body: Any = None
     status: int = 200
     text: str | None = None
+    parts: Iterable[str] | None = None
 
     def encoded(self) -> str:
         """Return the JSON to send."""
+        if self.parts is not None:
+            return "".join(self.parts)
         return self.text if self.text is not None else encode_json(self.body).decode()
 
 
@@ -85,14 +88,11 @@ def endpoint(
             if body is None:
                 return _send(view(**path))
             raw = request.get_data()
-            try:
-                given = body.model_validate(read_json(raw, long_texts=long_texts))
-            except _Malformed as error:
-                return problem(400, "malformed", str(error))
-            except _WrongType as error:
-                return problem(415, "unsupported_media_type", str(error))
-            except ValidationError as error:
-                return problem(422, "invalid", "Some fields cannot be as they are.", _field_errors(error))
+            if request.mimetype != JSON_TYPE:
+                return problem(415, "unsupported_media_type", _SEND_JSON)
+            given = read_body(body, raw, long_texts=long_texts)
+            if isinstance(given, Response):
+                return given
             return _once(raw, lambda: view(given, **path)) if changes else _send(view(given, **path))
 
         return run
@@ -100,8 +100,7 @@ def endpoint(
     return wrap
 
 
-class _WrongType(ValueError):
-    """A body that does not say it is JSON."""
+_SEND_JSON = "Send JSON with the header `Content-Type: application/json`."
 
 
 def caller() -> KeyRow:
@@ -116,11 +115,14 @@ def entry_key() -> str | None:
     return f"idem:{caller().id}:{given}" if given else None
 
 
-def read_json(raw: bytes, *, long_texts: bool = False) -> Any:
-    """Return the JSON of this request, or raise as ``read_object`` does."""
-    if request.mimetype != JSON_TYPE:
-        raise _WrongType("Send JSON with the header `Content-Type: application/json`.")
-    return read_object(raw, long_texts=long_texts)
+def read_body(model: type[Model], raw: bytes, *, long_texts: bool = False) -> Model | Response:
+    """Return a body that was checked, or the refusal that says what is wrong with it."""
+    try:
+        return model.model_validate(read_object(raw, long_texts=long_texts))
+    except _Malformed as error:
+        return problem(400, "malformed", str(error))
+    except ValidationError as error:
+        return problem(422, "invalid", "Some fields cannot be as they are.", _field_errors(error))
 
 
 def read_object(raw: bytes, *, long_texts: bool = False) -> dict[str, Any]:
@@ -131,7 +133,11 @@ def read_object(raw: bytes, *, long_texts: bool = False) -> dict[str, Any]:
     """
     try:
         found = _DECODER.decode(raw.decode("utf-8"))
-        _check(found, MOST_DEPTH, len(raw) if long_texts else LONGEST_TEXT)
+        longest = len(raw) if long_texts else LONGEST_TEXT
+        if not _is_plain(raw):
+            _check(found, MOST_DEPTH, longest)
+        elif len(raw) > longest:
+            _check_lengths(found, longest)
     except _Malformed:
         raise
     except (ValueError, RecursionError) as error:
@@ -161,10 +167,34 @@ def _integer(digits: str) -> int:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer)
 
 
+def _is_plain(raw: bytes) -> bool:
+    """True for JSON so flat and plain that of what ``_check`` looks for only a text's length is left."""
+    return raw.isascii() and b"\\" not in raw and raw.count(b"{") + raw.count(b"[") <= MOST_DEPTH
+
+
+def _check_lengths(value: Any, longest: int) -> None:
+    if isinstance(value, str):
+        if len(value) > longest:
+            raise _too_long(longest)
+    elif isinstance(value, dict):
+        for item in (*value, *value.values()):
+            _check_lengths(item, longest)
+    elif isinstance(value, list):
+        if max((len(item) for item in value if isinstance(item, str)), default=0) > longest:
+            raise _too_long(longest)
+        for item in value:
+            if not isinstance(item, str):
+                _check_lengths(item, longest)
+
+
+def _too_long(longest: int) -> _Malformed:
+    return _Malformed(f"A text is longer than {longest} characters.")
+
+
 def _check(value: Any, depth: int, longest: int) -> None:
     if isinstance(value, str):
         if len(value) > longest:
-            raise _Malformed(f"A text is longer than {longest} characters.")
+            raise _too_long(longest)
         if "\x00" in value or (not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)):
             raise _Malformed("A text holds a character that cannot be stored.")
     elif isinstance(value, dict | list):
@@ -218,7 +248,7 @@ def _field_errors(error: ValidationError) -> list[dict[str, str]]:
 
 
 def _send(reply: Reply) -> Response:
-    return Response(reply.encoded(), reply.status, mimetype="application/json")
+    return Response(reply.parts or reply.encoded(), reply.status, mimetype=JSON_TYPE)
 
 
 def _once(raw: bytes, run: Callable[[], Reply]) -> Response:

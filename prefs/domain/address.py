@@ -20,6 +20,7 @@ _PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
+_TWO_FORMS = ("+52", "+54")
 _SHORT_CODE = re.compile(r"[0-9]{3,6}")
 _PREFIXES = ("whatsapp:", "rcs:", "tel:", "sms:")
 
@@ -81,7 +82,8 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
     kind = KIND_OF_CHANNEL[channel]
     if len(original) > (LONGEST if kind in {AddressKind.EMAIL, AddressKind.PHONE} else _LONGEST_REFERENCE):
         raise _refused("too_long")
-    if any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
+    plain = original.isascii() and original.isprintable()
+    if not plain and any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
         raise _refused("control_character")
     if kind is AddressKind.EMAIL:
         return Address(kind, _email(original), original)
@@ -89,6 +91,20 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
         number = _phone(original, default_region)
         return Address(kind, number, number)
     return Address(kind, unicodedata.normalize("NFC", original), original)
+
+
+def plain_value(kind: AddressKind, text: object) -> str | None:
+    """Return what ``parse_address`` would make of an address in its common form, or None for any other.
+
+    The common form is ASCII in one piece, known under one value: for lists of many thousands.
+    """
+    if type(text) is not str:
+        return None
+    if kind is AddressKind.EMAIL:
+        return text.lower() if _PLAIN_EMAIL.fullmatch(text) and len(text) <= LONGEST else None
+    if kind is AddressKind.PHONE:
+        return text if _E164.fullmatch(text) and not text.startswith(_TWO_FORMS) else None
+    return None
 
 
 def masked(address: Address) -> str:

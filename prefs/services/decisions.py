@@ -14,16 +14,16 @@ from typing import Any
 from sqlalchemy import Connection
 
 from prefs.crypto import mac_of
-from prefs.domain.address import Address, parse_address
+from prefs.domain.address import Address, parse_address, plain_value
 from prefs.domain.catalogue import Catalogue
 from prefs.domain.decision import POLICY, Decision, Question, RecipientState, Step, decide, explain
 from prefs.domain.ledger import Entry, Standing, fold
 from prefs.domain.reasons import REASONS, Family
-from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass
+from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass, Outcome, Reason
 from prefs.errors import InvalidAddress, InvalidInput, NotFound, StoreUnavailable
 from prefs.services.kit import Kit
 from prefs.storage import ledger, people
-from prefs.storage.states import load_states
+from prefs.storage.states import Row, load_rows, load_states, merged, shape_of, state_of
 from prefs.storage.tables import EPOCH, from_microseconds, to_microseconds
 
 NO_KEY = bytes(16)
@@ -63,11 +63,25 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision without the record behind it: what many addresses can have in common."""
+
+    outcome: Outcome
+    reason: Reason | None
+    verified: bool
+
+    @property
+    def allowed(self) -> bool:
+        """True where the message may go now."""
+        return self.outcome is Outcome.ALLOWED
+
+
+@dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """Decisions in the order asked, from one snapshot."""
+    """Verdicts in the order asked, from one snapshot."""
 
     position: int
-    decisions: list[Decision]
+    decisions: list[Verdict]
 
 
 @dataclass
@@ -117,22 +131,40 @@ class Decisions:
         return next((answer for answer in answers if answer.decision.allowed), answers[0])
 
     def ask_many(self, asked: Asked, to: Sequence[object]) -> BatchAnswer:
-        """Return decisions in the order asked, from one snapshot and a fixed number of queries."""
+        """Return verdicts in the order asked, from one snapshot and a fixed number of queries."""
         question = self.question(asked)
-        parsed = [_parsed(asked.channel, one, self.kit.default_region) for one in to]
-        groups = [self.kit.address_keys.candidates(one) if one else () for one in parsed]
-        position, states = self._load(asked.channel, groups)
-        held = self._is_held(question)
-        memo: dict[RecipientState, Decision] = {}
-        decisions = []
-        for address, state in zip(parsed, states, strict=True):
-            seen = _seen(state, parsable=address is not None, held=held)
-            if seen not in memo:
-                memo[seen] = decide(_with_country(question, seen), seen)
-            decisions.append(memo[seen])
-        for decision, number in Counter(decisions).items():
-            self._count(question, decision, number)
-        return BatchAnswer(position, decisions)
+        groups = self._keys_of_many(asked.channel, to)
+        position, by_key = self._rows_of(asked.channel, groups)
+        judge = _Judge(question, by_key, available=by_key is not None and not self._is_held(question))
+        verdicts = [judge.verdict(group) for group in groups]
+        for verdict, number in Counter(verdicts).items():
+            self._count(question, verdict, number)
+        return BatchAnswer(position, verdicts)
+
+    def _keys_of_many(self, channel: Channel, to: Sequence[object]) -> list[tuple[bytes, ...] | None]:
+        """Return the possible keys of each address, None for what is no address."""
+        kind, keys, found = KIND_OF_CHANNEL[channel], self.kit.address_keys, []
+        for one in to:
+            value = plain_value(kind, one)
+            if value is not None:
+                found.append(keys.candidates_of(value))
+            else:
+                address = _parsed(channel, one, self.kit.default_region)
+                found.append(keys.candidates(address) if address else None)
+        return found
+
+    def _rows_of(
+        self, channel: Channel, groups: Sequence[tuple[bytes, ...] | None]
+    ) -> tuple[int, dict[bytes, list[Row]] | None]:
+        """Ask the store as ``_load`` does; None where it cannot be asked."""
+        wanted = {key for group in groups if group is not None for key in group}
+        for _ in range(2):
+            try:
+                found = load_rows(self.kit.store, channel, wanted)
+            except StoreUnavailable:
+                continue
+            return found.position, found.by_key
+        return 0, None
 
     def again(self, receipt_id: str) -> Answer:
         """Work out an old answer again, as of its own ledger position (rules.md P-2).
@@ -278,12 +310,52 @@ class Decisions:
         facts = [fact for fact in (*own, *theirs) if fact.channel in (None, receipt.channel)]
         return RecipientState(tuple(facts), country=receipt.country)
 
-    def _count(self, question: Question, decision: Decision, number: int) -> None:
+    def _count(self, question: Question, decision: Decision | Verdict, number: int) -> None:
         day = self.kit.now().date().isoformat()
         topic = question.topic.slug if question.topic else str(question.message_class)
         slot = (day, str(question.channel), topic, str(decision.outcome), str(decision.reason or ""))
         with self._counting:
             self.counts[slot] += number
+
+
+class _Judge:
+    """Decides about many addresses, once for each sort of them."""
+
+    def __init__(self, question: Question, by_key: dict[bytes, list[Row]] | None, *, available: bool) -> None:
+        self._question = question
+        self._by_key = by_key or {}
+        self._unparsable = self._decided(RecipientState(parsable=False))
+        # What has no facts, and with the store away everybody, is answered alike.
+        self._unknown = self._decided(RecipientState(available=available))
+        self._available = available
+        self._memo: dict[Row, Verdict] = {}
+
+    def verdict(self, group: tuple[bytes, ...] | None) -> Verdict:
+        """Return the verdict on an address, known by its possible keys."""
+        if group is None:
+            return self._unparsable
+        if not self._available:
+            return self._unknown
+        if len(group) > 1:
+            return self._of_several(group)
+        rows = self._by_key.get(group[0])
+        if rows is None:
+            return self._unknown
+        shape = shape_of(rows)
+        if shape is None:
+            return self._decided(state_of(rows, self._question.channel))
+        known = self._memo.get(shape)
+        if known is None:
+            known = self._memo[shape] = self._decided(state_of(rows, self._question.channel))
+        return known
+
+    def _of_several(self, group: tuple[bytes, ...]) -> Verdict:
+        states = [state_of(self._by_key[key], self._question.channel) for key in group if key in self._by_key]
+        return self._decided(merged(states)) if states else self._unknown
+
+    def _decided(self, state: RecipientState) -> Verdict:
+        decision = decide(_with_country(self._question, state), state)
+        return Verdict(decision.outcome, decision.reason, decision.verified)
 
 
 def _folded(connection: Connection, last: int) -> frozenset[Standing]:

@@ -27,7 +27,8 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 class Readers:
     """As many connections as threads that ask at once, the one used last first.
 
-    Each is made by the engine, with all its settings, and then held here, in autocommit.
+    Each is made by the engine, with all its settings, and then held here, in autocommit; of
+    PostgreSQL's the one cursor is held.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -70,7 +71,7 @@ class Readers:
     def _rows(self, connection: Any, questions: Sequence[tuple[str, Parameters]]) -> Rows:
         if not self._sqlite:
             (question,) = questions
-            rows: Rows = connection.cursor(binary=True).execute(*question, prepare=True).fetchall()
+            rows: Rows = connection.execute(*question, prepare=True).fetchall()
             return rows
         if len(questions) == 1:
             found: Rows = connection.execute(*questions[0]).fetchall()
@@ -91,8 +92,10 @@ class Readers:
         if not self._sqlite:
             connection.autocommit = True
             connection.execute(SESSION)
+            return connection.cursor(binary=True)
         return connection
 
 
-def _close(connection: Any) -> None:
-    connection.close()
+def _close(held: Any) -> None:
+    """Close a connection, or the one behind a cursor."""
+    getattr(held, "connection", held).close()

@@ -56,7 +56,7 @@ def load_states(store: Store, channel: Channel, wanted: Sequence[Sequence[bytes]
     """
     rows = load_rows(store, channel, {key for group in wanted for key in group})
     by_key = {key: state_of(found, channel) for key, found in rows.by_key.items()}
-    states = [_merge([by_key[key] for key in group if key in by_key]) for group in wanted]
+    states = [merged([by_key[key] for key in group if key in by_key]) for group in wanted]
     return Snapshot(rows.position, states)
 
 
@@ -127,7 +127,7 @@ def _fact(row: Row, channel: Channel) -> Standing:
     )
 
 
-def _merge(found: list[RecipientState]) -> RecipientState:
+def merged(found: list[RecipientState]) -> RecipientState:
     """One address stored under several keys: whatever stands under any of them counts."""
     if not found:
         return NOTHING_KNOWN
