@@ -68,15 +68,14 @@ def as_lines(decisions: Decisions, asked: Asked, stream: Readable, held: bytes, 
 def first_line(stream: Readable) -> tuple[bytes, bytes]:
     """Return the first line that is not blank, and what was read behind it; empty where there is none."""
     held = b""
-    while len(held) <= LONGEST_LINE:
+    while True:
         line, newline, rest = held.lstrip().partition(b"\n")
-        if newline:
+        if newline or len(held) > LONGEST_LINE:
             return line, rest
         more = stream.read(_READ_AT_ONCE)
         if not more:
-            break
+            return line, b""
         held += more
-    return held.strip(), b""
 
 
 def _blocks(stream: Readable, held: bytes) -> Iterator[list[bytes]]:

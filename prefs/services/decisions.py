@@ -143,7 +143,8 @@ class Decisions:
 
     def _keys_of_many(self, channel: Channel, to: Sequence[object]) -> list[tuple[bytes, ...] | None]:
         """Return the possible keys of each address, None for what is no address."""
-        kind, keys, found = KIND_OF_CHANNEL[channel], self.kit.address_keys, []
+        kind, keys = KIND_OF_CHANNEL[channel], self.kit.address_keys
+        found: list[tuple[bytes, ...] | None] = []
         for one in to:
             value = plain_value(kind, one)
             if value is not None:
