@@ -15,6 +15,7 @@ connection broke, or the lines that were sent did.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -26,6 +27,8 @@ LINES_AT_ONCE = 10_000
 LONGEST_LINE = 10_000
 _READ_AT_ONCE = 64 * 1024
 _ITEMS_A_PART = 2_000
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")
+"""Printable ASCII without quote and backslash is its own JSON."""
 
 
 class Readable(Protocol):
@@ -119,23 +122,16 @@ def _address_in(line: bytes) -> object:
 
 def _items(to: Sequence[object], verdicts: Sequence[Verdict], only: str | None) -> list[str]:
     wanted = None if only is None else only == "allowed"
-    tails: dict[Verdict, str] = {}
-    items = []
-    for one, verdict in zip(to, verdicts, strict=True):
-        tail = tails.get(verdict)
-        if tail is None:
-            # A verdict that was not asked for has an empty tail.
-            tail = tails[verdict] = _tail(verdict) if wanted is None or verdict.allowed is wanted else ""
-        if tail:
-            items.append('{"to":' + _quoted(one) + tail)
-    return items
-
-
-def _quoted(one: object) -> str:
-    """Return an address as JSON; printable ASCII without quotes needs none of the encoder's care."""
-    if type(one) is str and one.isascii() and one.isprintable() and '"' not in one and "\\" not in one:
-        return f'"{one}"'
-    return json.dumps(one)
+    # A verdict that was not asked for has an empty tail.
+    tails = {
+        verdict: _tail(verdict) if wanted is None or verdict.allowed is wanted else "" for verdict in set(verdicts)
+    }
+    plain = _PLAIN.fullmatch
+    return [
+        f'{{"to":"{one}"{tail}' if type(one) is str and plain(one) else f'{{"to":{json.dumps(one)}{tail}'
+        for one, tail in zip(to, [tails[verdict] for verdict in verdicts], strict=True)
+        if tail
+    ]
 
 
 def _tail(verdict: Verdict) -> str:

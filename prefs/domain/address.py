@@ -6,6 +6,7 @@ calls invalid is kept: an opt-out for it must be honoured all the same.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -93,18 +94,20 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
     return Address(kind, unicodedata.normalize("NFC", original), original)
 
 
-def plain_value(kind: AddressKind, text: object) -> str | None:
-    """Return what ``parse_address`` would make of an address in its common form, or None for any other.
+def plain_values(kind: AddressKind, texts: Sequence[object]) -> list[str | None]:
+    """Return what ``parse_address`` would make of each address in its common form, None for all others.
 
     The common form is ASCII in one piece, known under one value: for lists of many thousands.
     """
-    if type(text) is not str:
-        return None
     if kind is AddressKind.EMAIL:
-        return text.lower() if _PLAIN_EMAIL.fullmatch(text) and len(text) <= LONGEST else None
+        plain = _PLAIN_EMAIL.fullmatch
+        return [text.lower() if type(text) is str and len(text) <= LONGEST and plain(text) else None for text in texts]
     if kind is AddressKind.PHONE:
-        return text if _E164.fullmatch(text) and not text.startswith(_TWO_FORMS) else None
-    return None
+        plain = _E164.fullmatch
+        return [
+            text if type(text) is str and plain(text) and not text.startswith(_TWO_FORMS) else None for text in texts
+        ]
+    return [None] * len(texts)
 
 
 def masked(address: Address) -> str:

@@ -5,7 +5,7 @@ import binascii
 import hmac
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from prefs.crypto import mac_of
-from prefs.domain.address import Address, parse_address, plain_value
+from prefs.domain.address import Address, parse_address, plain_values
 from prefs.domain.catalogue import Catalogue
 from prefs.domain.decision import POLICY, Decision, Question, RecipientState, Step, decide, explain
 from prefs.domain.ledger import Entry, Standing, fold
@@ -28,6 +28,9 @@ from prefs.storage.tables import EPOCH, from_microseconds, to_microseconds
 
 NO_KEY = bytes(16)
 _MOST_FORMS = 1_000
+
+_Keys = bytes | tuple[bytes, ...] | None
+"""What one address of a batch is looked up by: its key, several possible ones, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,32 +136,30 @@ class Decisions:
     def ask_many(self, asked: Asked, to: Sequence[object]) -> BatchAnswer:
         """Return verdicts in the order asked, from one snapshot and a fixed number of queries."""
         question = self.question(asked)
-        groups = self._keys_of_many(asked.channel, to)
-        position, by_key = self._rows_of(asked.channel, groups)
-        judge = _Judge(question, by_key, available=by_key is not None and not self._is_held(question))
-        verdicts = [judge.verdict(group) for group in groups]
+        addresses = self._keys_of_many(asked.channel, to)
+        wanted = {one for one in addresses if isinstance(one, bytes)}
+        wanted.update(*(one for one in addresses if isinstance(one, tuple)))
+        position, rows = self._rows_of(asked.channel, wanted)
+        judge = _Judge(question, rows or {}, available=rows is not None and not self._is_held(question))
+        verdicts = judge.verdicts(addresses)
         for verdict, number in Counter(verdicts).items():
             self._count(question, verdict, number)
         return BatchAnswer(position, verdicts)
 
-    def _keys_of_many(self, channel: Channel, to: Sequence[object]) -> list[tuple[bytes, ...] | None]:
-        """Return the possible keys of each address, None for what is no address."""
-        kind, keys = KIND_OF_CHANNEL[channel], self.kit.address_keys
-        found: list[tuple[bytes, ...] | None] = []
-        for one in to:
-            value = plain_value(kind, one)
-            if value is not None:
-                found.append(keys.candidates_of(value))
-            else:
-                address = _parsed(channel, one, self.kit.default_region)
-                found.append(keys.candidates(address) if address else None)
+    def _keys_of_many(self, channel: Channel, to: Sequence[object]) -> list[_Keys]:
+        """Return the key of each address, several where it may be stored under several, None for no address."""
+        keys = self.kit.address_keys
+        found: list[_Keys] = [None] * len(to)
+        if keys.is_single:
+            found = [*keys.of_plain(plain_values(KIND_OF_CHANNEL[channel], to))]
+        for place, known in enumerate(found):
+            if known is None:
+                address = _parsed(channel, to[place], self.kit.default_region)
+                found[place] = keys.candidates(address) if address else None
         return found
 
-    def _rows_of(
-        self, channel: Channel, groups: Sequence[tuple[bytes, ...] | None]
-    ) -> tuple[int, dict[bytes, list[Row]] | None]:
+    def _rows_of(self, channel: Channel, wanted: set[bytes]) -> tuple[int, Mapping[bytes, Sequence[Row]] | None]:
         """Ask the store as ``_load`` does; None where it cannot be asked."""
-        wanted = {key for group in groups if group is not None for key in group}
         for _ in range(2):
             try:
                 found = load_rows(self.kit.store, channel, wanted)
@@ -322,37 +323,39 @@ class Decisions:
 class _Judge:
     """Decides about many addresses, once for each sort of them."""
 
-    def __init__(self, question: Question, by_key: dict[bytes, list[Row]] | None, *, available: bool) -> None:
+    def __init__(self, question: Question, rows: Mapping[bytes, Sequence[Row]], *, available: bool) -> None:
         self._question = question
-        self._by_key = by_key or {}
+        self._rows = rows
         self._unparsable = self._decided(RecipientState(parsable=False))
-        # What has no facts, and with the store away everybody, is answered alike.
+        # What has no facts, and while the store is away everybody, is answered alike.
         self._unknown = self._decided(RecipientState(available=available))
-        self._available = available
-        self._memo: dict[Row, Verdict] = {}
+        self._by_key = self._of_known() if available else {}
 
-    def verdict(self, group: tuple[bytes, ...] | None) -> Verdict:
-        """Return the verdict on an address, known by its possible keys."""
-        if group is None:
+    def verdicts(self, addresses: Sequence[_Keys]) -> list[Verdict]:
+        """Return the verdict on each address, known by its possible keys."""
+        known, unknown = self._by_key, self._unknown
+        return [known.get(one, unknown) if isinstance(one, bytes) else self._of_several(one) for one in addresses]
+
+    def _of_known(self) -> dict[bytes, Verdict]:
+        memo: dict[Row, Verdict] = {}
+        found = {}
+        for key, rows in self._rows.items():
+            shape = shape_of(rows)
+            verdict = memo.get(shape) if shape is not None else None
+            if verdict is None:
+                verdict = self._decided(state_of(rows, self._question.channel))
+                if shape is not None:
+                    memo[shape] = verdict
+            found[key] = verdict
+        return found
+
+    def _of_several(self, keys: tuple[bytes, ...] | None) -> Verdict:
+        if keys is None:
             return self._unparsable
-        if not self._available:
-            return self._unknown
-        if len(group) > 1:
-            return self._of_several(group)
-        rows = self._by_key.get(group[0])
-        if rows is None:
-            return self._unknown
-        shape = shape_of(rows)
-        if shape is None:
-            return self._decided(state_of(rows, self._question.channel))
-        known = self._memo.get(shape)
-        if known is None:
-            known = self._memo[shape] = self._decided(state_of(rows, self._question.channel))
-        return known
-
-    def _of_several(self, group: tuple[bytes, ...]) -> Verdict:
-        states = [state_of(self._by_key[key], self._question.channel) for key in group if key in self._by_key]
-        return self._decided(merged(states)) if states else self._unknown
+        known = [key for key in keys if key in self._by_key]
+        if len(known) < 2:
+            return self._by_key[known[0]] if known else self._unknown
+        return self._decided(merged([state_of(self._rows[key], self._question.channel) for key in known]))
 
     def _decided(self, state: RecipientState) -> Verdict:
         decision = decide(_with_country(self._question, state), state)

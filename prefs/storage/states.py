@@ -4,7 +4,7 @@ The hot path: the driver's cursor alone, one prepared statement, keys sorted (th
 design, see docs/decisions/0005 and 0009).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -65,17 +65,19 @@ class Found:
     """What is on record under some keys, as the database gave it, as of one ledger position."""
 
     position: int
-    by_key: dict[bytes, list[Row]]
+    by_key: Mapping[bytes, Sequence[Row]]
 
 
 def load_rows(store: Store, channel: Channel, keys: Iterable[bytes]) -> Found:
     """Return the rows about these keys, by key; unknown keys are absent. Raises as ``load_states``."""
     rows = store.ask(*_questions(store.is_sqlite, channel, sorted(keys)))
-    by_key: dict[bytes, list[Row]] = {}
-    for row in rows:
-        key = row[1]
-        if key is not None:
-            by_key.setdefault(key, []).append(row)
+    by_key: dict[bytes, Sequence[Row]] = {row[1]: (row,) for row in rows}
+    if len(by_key) < len(rows):
+        several: dict[bytes, list[Row]] = {}
+        for row in rows:
+            several.setdefault(row[1], []).append(row)
+        by_key = dict(several)
+    by_key.pop(None, None)  # type: ignore[call-overload]  # the row that tells the position where no key is known
     return Found(rows[0][0], by_key)
 
 
