@@ -187,12 +187,14 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _entry(row: Row[Any]) -> Entry:
-    values = {name: getattr(row, name) for name in COLUMNS}
-    values["act"] = Act(row.act)
-    values["channel"] = Channel(row.channel) if row.channel else None
-    values["reason"] = Reason(row.reason) if row.reason else None
-    values["consent"] = ConsentKind(row.consent) if row.consent else None
-    return Entry(id=row.id, **values)
+    return entry_of(row.id, {name: getattr(row, name) for name in COLUMNS})
+
+
+def entry_of(number: int, values: dict[str, Any]) -> Entry:
+    """Return an entry from its columns; its words become terms."""
+    words = {"channel": Channel, "reason": Reason, "consent": ConsentKind}
+    terms = {name: kind(values[name]) if values[name] else None for name, kind in words.items()}
+    return Entry(id=number, **{**values, **terms, "act": Act(values["act"])})
 
 
 def _standing_row(known: KnownAddress, channel: Channel, fact: Standing) -> dict[str, Any]:
