@@ -16,15 +16,15 @@ from typing import Any
 from prefs.domain.ledger import Entry, with_id
 from prefs.storage import ledger
 from prefs.storage.base import WRITERS_LOCK, Store
+from prefs.storage.bulk import stored
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress
 from prefs.storage.readers import Conflicting
-from prefs.storage.tables import from_microseconds, to_microseconds
+from prefs.storage.tables import to_microseconds
 
 _PROVISIONAL = 1 << 62
 """Numbers that entries have until the database gives them theirs: above every real one."""
 
-_TIMES = frozenset({"effective_at", "occurred_at", "recorded_at", "until"})
 _ENTRY = ledger.COLUMNS
 _STANDING = (
     "address_key",
@@ -94,7 +94,11 @@ def look(store: Store, key: bytes, new: KnownAddress) -> Look | None:
         return None
     known = KnownAddress(subject, own_key, type(new.kind)(kind), sealed, None)
     book = Book({subject: known})
-    book.entries[subject] = [_entry(row[6:]) for row in rows if row[6] is not None]
+    book.entries[subject] = [
+        ledger.entry_of(row[6], ledger.times_of(dict(zip(_ENTRY, row[7:], strict=True))))
+        for row in rows
+        if row[6] is not None
+    ]
     return Look(known, book, last_entry, False)
 
 
@@ -113,17 +117,6 @@ def write(store: Store, wanted: Writing) -> list[Entry] | None:
     if numbers is None:
         return None
     return [with_id(entry, number) for entry, number in zip(wanted.entries, numbers, strict=True)]
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    values = dict(zip(_ENTRY, row[1:], strict=True))
-    for name in _TIMES:
-        values[name] = None if values[name] is None else from_microseconds(values[name])
-    return ledger.entry_of(row[0], values)
-
-
-def _stored(name: str, value: Any) -> Any:
-    return to_microseconds(value) if name in _TIMES and value is not None else value
 
 
 def _changes(wanted: Writing) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -147,18 +140,18 @@ def _write_postgres(store: Store, wanted: Writing) -> list[int] | None:
     beside = tuple((one.table, tuple(one.values)) for one in wanted.beside)
     statement = _statement(look.is_new, len(wanted.entries), places, len(clear), beside)
     given: dict[str, Any] = {
-        "lock": WRITERS_LOCK, "subject": look.known.subject, "key": look.known.key, "kind": str(look.known.kind),
+        "lock": WRITERS_LOCK, "subject": look.known.subject, "key": look.known.key, "kind": look.known.kind.value,
         "sealed": look.known.sealed, "last": look.last_entry,
         "now": to_microseconds(wanted.entries[0].recorded_at),
     }  # fmt: skip
     for place, entry in enumerate(wanted.entries):
-        given |= {f"e{place}_{name}": _stored(name, getattr(entry, name)) for name in _ENTRY}
+        given |= {f"e{place}_{name}": stored(getattr(entry, name)) for name in _ENTRY}
     for place, row in enumerate(put):
-        given |= {f"s{place}_{name}": _stored(name, row[name]) for name in _STANDING}
+        given |= {f"s{place}_{name}": stored(row[name]) for name in _STANDING}
     for place, row in enumerate(clear):
-        given |= {f"c{place}_{name}": row[name] for name in _SLOT}
+        given |= {f"c{place}_{name}": stored(row[name]) for name in _SLOT}
     for place, one in enumerate(wanted.beside):
-        given |= {f"b{place}_{name}": value for name, value in one.values.items()}
+        given |= {f"b{place}_{name}": stored(value) for name, value in one.values.items()}
     rows = store.write_at_once(statement, given)
     return list(rows[0]) if rows else None
 
@@ -224,24 +217,31 @@ def _write_sqlite(driver: Any, wanted: Writing) -> list[int] | None:
     look = wanted.look
     known = look.known
     if look.is_new:
-        made = (known.subject, known.key, str(known.kind), known.sealed, to_microseconds(wanted.entries[0].recorded_at))
+        made = (
+            known.subject,
+            known.key,
+            known.kind.value,
+            known.sealed,
+            to_microseconds(wanted.entries[0].recorded_at),
+        )
         if run(_NEW_ADDRESS, made).rowcount != 1:
             return None
     elif run(_AS_IT_WAS, (known.subject, look.last_entry)).fetchone() is None:
         return None
-    numbers = [
-        run(_NEW_ENTRY, [_stored(name, getattr(entry, name)) for name in _ENTRY]).lastrowid for entry in wanted.entries
-    ]
+    numbers = [run(_NEW_ENTRY, [stored(getattr(entry, name)) for name in _ENTRY]).lastrowid for entry in wanted.entries]
     put, clear = _changes(wanted)
     for row in put:
         if row["entry_id"] >= _PROVISIONAL:
             row["entry_id"] = numbers[row["entry_id"] - _PROVISIONAL]
-        run(_PUT_STANDING, [_stored(name, row[name]) for name in _STANDING])
+        run(_PUT_STANDING, [stored(row[name]) for name in _STANDING])
     for row in clear:
-        run(_CLEAR_STANDING, [row[name] for name in _SLOT])
+        run(_CLEAR_STANDING, [stored(row[name]) for name in _SLOT])
     for one in wanted.beside:
         names = ", ".join(one.values)
-        run(f"INSERT INTO {one.table} ({names}) VALUES ({', '.join('?' * len(one.values))})", [*one.values.values()])
+        run(
+            f"INSERT INTO {one.table} ({names}) VALUES ({', '.join('?' * len(one.values))})",
+            [stored(value) for value in one.values.values()],
+        )
     run("UPDATE address SET last_entry = ? WHERE subject = ?", (numbers[-1], known.subject))
     return numbers
 
