@@ -7,7 +7,9 @@ from flask import Flask
 
 import prefs
 from prefs import edge, logs
-from prefs.api.http import ENDPOINTS
+from prefs.api import monitoring
+from prefs.api.door import Door
+from prefs.api.http import ENDPOINTS, JSON_TYPE
 from prefs.api.routes import bp as api
 from prefs.config import Settings
 from prefs.crypto import Keyring, parse_secret_keys
@@ -33,12 +35,25 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     )
     pages.install(app)
     public = (pages.bp, unsubscribe.bp, preferences.bp, stop.bp, confirm.bp, rights.bp)
-    for blueprint in (api, webhooks, *public, health.bp, dev.bp):
+    for blueprint in (api, monitoring.bp, webhooks, *public, health.bp, dev.bp):
         app.register_blueprint(blueprint)
     edge.csrf.exempt(api)
     edge.csrf.exempt(webhooks)
     assert ENDPOINTS  # the API's documentation is made from what it registered
+    _open_door(app, settings)
     return app
+
+
+def _open_door(app: Flask, settings: Settings) -> None:
+    """Put the short way in for plain decisions in front of the app."""
+    hosts = edge.Hosts.of(settings.base_url, development=settings.is_development)
+    headers = (
+        ("Content-Type", JSON_TYPE),
+        edge.NO_STORE,
+        edge.NO_CONTENT_POLICY,
+        *edge.fixed_headers(https=settings.base_url.startswith("https://")),
+    )
+    app.wsgi_app = Door(app.wsgi_app, app.extensions["prefs"], hosts, headers)  # type: ignore[method-assign]
 
 
 def templates() -> Path:

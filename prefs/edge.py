@@ -1,11 +1,14 @@
 """What the Flask edges share: services, error answers, request ids, headers and limits."""
 
 import logging
+import os
 import re
 import secrets
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from flask import Flask, Response, current_app, g, render_template, request
 from flask_wtf.csrf import CSRFProtect
@@ -16,6 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from prefs import errors, logs, words
 
 if TYPE_CHECKING:
+    from prefs.services.metrics import Metrics
     from prefs.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,7 @@ STATUSES: tuple[tuple[type[errors.PrefsError], int], ...] = (
 )
 RETRY_AFTER_SECONDS = 10
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "testserver"}
 
 csrf = CSRFProtect()
@@ -89,50 +94,102 @@ def install(app: Flask, *, base_url: str, proxy_hops: int, development: bool) ->
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=proxy_hops, x_proto=0, x_host=0, x_port=0, x_prefix=0
         )
-    hosts = {re.sub(r"^https?://", "", base_url)} | (_LOCAL_HOSTS if development else set())
+    hosts = Hosts.of(base_url, development=development)
+    headers = fixed_headers(https=base_url.startswith("https://"))
     csrf.init_app(app)
 
     @app.before_request
     def begin() -> Response | None:
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        g.started = time.perf_counter()
+        g.request_id = request_id_of(request.environ)
         g.csp_nonce = secrets.token_urlsafe(16)
         logs.request_id.set(g.request_id)
         _limit_body(app)
-        return None if _host_is_ours(hosts, development=development) else problem(400, "bad_host", "Unknown host.")
+        return None if hosts.accept(request.environ) else problem(400, "bad_host", "Unknown host.")
 
     @app.after_request
     def finish(answer: Response) -> Response:
-        answer.headers["X-Request-Id"] = g.get("request_id", "")
-        return secure(answer, https=base_url.startswith("https://"))
+        named = g.get("request_id", "")
+        answer.headers["X-Request-Id"] = named
+        secure(answer, headers)
+        route = request.url_rule.rule if request.url_rule else "(none)"
+        passed = time.perf_counter() - g.get("started", 0.0)
+        record(services().metrics, request.method, route, answer.status_code, passed, named)
+        return answer
 
     app.register_error_handler(errors.PrefsError, _prefs_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
 
-def secure(answer: Response, *, https: bool) -> Response:
-    """Set the headers of reliability.md item 27."""
-    nonce = g.get("csp_nonce", "")
-    static = request.endpoint == "static"
-    answer.headers.update(
-        {
-            "Content-Security-Policy": (
-                f"default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
-                "img-src 'self' data:; font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
-                "frame-ancestors 'none'; object-src 'none'"
-            ),
-            "Cache-Control": "public, max-age=3600" if static else "no-store",
-            "Referrer-Policy": "strict-origin",
-            "X-Robots-Tag": "noindex",
-            "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-        }
+def record(metrics: "Metrics", method: str, route: str, status: int, seconds: float, request_id: str) -> None:
+    """Count and log one request: the only place that does either."""
+    if method not in _METHODS:
+        method = "OTHER"
+    metrics.observe(method, route, status, seconds)
+    logs.request_line(method, route, status, seconds, request_id)
+
+
+def request_id_of(environ: Mapping[str, Any]) -> str:
+    """Return the caller's request id where it is a sensible one, else a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID")
+    return given if given and _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The names this service answers to."""
+
+    names: frozenset[str]
+    development: bool
+
+    @classmethod
+    def of(cls, base_url: str, *, development: bool) -> Self:
+        """Return the host of the base URL, and this machine's own names in development."""
+        ours = {re.sub(r"^https?://", "", base_url)}
+        return cls(frozenset(ours | (_LOCAL_HOSTS if development else set())), development)
+
+    def accept(self, environ: Mapping[str, Any]) -> bool:
+        """True where a request was meant for us."""
+        host = environ.get("HTTP_HOST", "")
+        if host in self.names or environ.get("PATH_INFO") in {"/healthz", "/readyz"}:
+            return True
+        return self.development and re.sub(r":\d+$", "", host) in self.names
+
+
+def fixed_headers(*, https: bool) -> tuple[tuple[str, str], ...]:
+    """Return the headers of reliability.md item 27 that every answer has alike."""
+    always = (
+        ("Referrer-Policy", "strict-origin"),
+        ("X-Robots-Tag", "noindex"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     )
-    if https:
-        answer.headers["Strict-Transport-Security"] = "max-age=31536000"
-    return answer
+    return (*always, ("Strict-Transport-Security", "max-age=31536000")) if https else always
+
+
+NO_CONTENT_POLICY = (
+    "Content-Security-Policy",
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+)
+NO_STORE = ("Cache-Control", "no-store")
+
+
+def secure(answer: Response, headers: Iterable[tuple[str, str]]) -> None:
+    """Set the headers of reliability.md item 27; only pages have scripts and styles that need a nonce."""
+    named = answer.headers
+    named.extend(headers)
+    named["Cache-Control"] = "public, max-age=3600" if request.endpoint == "static" else NO_STORE[1]
+    if answer.mimetype != "text/html":
+        named.add(*NO_CONTENT_POLICY)
+        return
+    nonce = g.get("csp_nonce", "")
+    named["Content-Security-Policy"] = (
+        f"default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+        "img-src 'self' data:; font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'; object-src 'none'"
+    )
 
 
 def page(status: int, heading: str, text: str) -> Response:
@@ -150,13 +207,6 @@ def _limit_body(app: Flask) -> None:
     if limit is not None:
         request.max_content_length = limit
         request.max_form_memory_size = limit
-
-
-def _host_is_ours(hosts: set[str], *, development: bool) -> bool:
-    host = request.environ.get("HTTP_HOST", "")
-    if request.path in {"/healthz", "/readyz"} or host in hosts:
-        return True
-    return development and re.sub(r":\d+$", "", host) in hosts
 
 
 def _wants_json() -> bool:

@@ -20,6 +20,7 @@ from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
 from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
+from prefs.services.metrics import Metrics
 from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
 from prefs.services.preferences import Preferences
@@ -74,6 +75,7 @@ class Services:
     upkeep: Upkeep
     sealing: Sealing
     sync: Sync | None
+    metrics: Metrics
 
     @property
     def base_url(self) -> str:
@@ -125,6 +127,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         default_region=settings.default_region,
     )
     journal = Journal(settings.data_dir / "journal", kit.vault)
+    metrics = Metrics(settings.data_dir / "metrics")
     receipts = Receipts(tuple(ring.derive("receipt", key.kid) for key in secret_keys if not key.retired))
     numbers = Numbers(kit)
     decisions = Decisions(kit, numbers, receipts, lambda: store.failing or journal.pending())
@@ -181,9 +184,10 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
             hourly=("sync_twilio",) if sync else (),
             handlers={**errands.handlers(), **daily, **_job_handlers(settings, inbound)},
         ),
-        upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
+        upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store, metrics.count_entries), metrics),
         sealing=Sealing(store),
         sync=sync,
+        metrics=metrics,
     )
 
 

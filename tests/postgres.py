@@ -56,8 +56,11 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def launch(cls, *, durable: bool = False) -> Iterator["PostgresServer"]:
-        """Start a server; ``durable`` keeps fsync and synchronous_commit on, as crash tests need."""
+    def launch(cls, *, durable: bool = False, options: str = "") -> Iterator["PostgresServer"]:
+        """Start a server; ``durable`` keeps fsync and synchronous_commit on, as crash tests need.
+
+        ``options`` are more of the server's own, like ``-c shared_buffers=2GB``.
+        """
         given = os.environ.get("PREFS_TEST_DATABASE_URL")
         binaries = None if given else find_binaries()
         if given is None and binaries is None:
@@ -65,17 +68,18 @@ class PostgresServer:
         server = cls(binaries, given)
         try:
             if binaries is not None:
-                server.start(durable=durable)
+                server.start(durable=durable, options=options)
             yield server
         finally:
             if binaries is not None:
                 server.stop()
             shutil.rmtree(server.folder, ignore_errors=True)
 
-    def start(self, *, durable: bool = False) -> None:
+    def start(self, *, durable: bool = False, options: str = "") -> None:
         """Start the server and wait until it answers."""
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} {'' if durable else _FAST}"
-        self._run("pg_ctl", "-D", str(self.data), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+        place = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
+        given = f"{place} {'' if durable else _FAST} {options}"
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-l", str(self.folder / "log"), "-o", given, "start")
 
     def stop(self) -> None:
         """Stop the server at once."""

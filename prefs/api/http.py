@@ -2,20 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeVar
 
+import msgspec
 from flask import Response, g, request
 from pydantic import BaseModel, ValidationError
 
 from prefs.edge import problem, services
 from prefs.errors import InvalidInput, PrefsError
+from prefs.services.keys import ApiKeys
 from prefs.storage import idempotency
 from prefs.storage.keys import KeyRow
 
+JSON_TYPE = "application/json"
 MOST_DEPTH = 32
 LONGEST_TEXT = 10_000
 _HIGHEST = 2**63 - 1
@@ -26,15 +29,18 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answers; ``text`` is JSON already where that is quicker."""
+    """What an endpoint answers; ``text`` is JSON already where that is quicker, ``parts`` its pieces to be streamed."""
 
     body: Any = None
     status: int = 200
     text: str | None = None
+    parts: Iterable[str] | None = None
 
     def encoded(self) -> str:
         """Return the JSON to send."""
-        return self.text if self.text is not None else json.dumps(self.body, separators=(",", ":"), ensure_ascii=False)
+        if self.parts is not None:
+            return "".join(self.parts)
+        return self.text if self.text is not None else encode_json(self.body).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +82,17 @@ def endpoint(
 
         @wraps(view)
         def run(**path: Any) -> Response:
-            refusal = _authorise(scope)
+            refusal = refusal_of(request.headers.get("Authorization", ""), scope)
             if refusal is not None:
                 return refusal
             if body is None:
                 return _send(view(**path))
             raw = request.get_data()
-            try:
-                given = body.model_validate(read_json(raw, long_texts=long_texts))
-            except _Malformed as error:
-                return problem(400, "malformed", str(error))
-            except _WrongType as error:
-                return problem(415, "unsupported_media_type", str(error))
-            except ValidationError as error:
-                return problem(422, "invalid", "Some fields cannot be as they are.", _field_errors(error))
+            if request.mimetype != JSON_TYPE:
+                return problem(415, "unsupported_media_type", _SEND_JSON)
+            given = read_body(body, raw, long_texts=long_texts)
+            if isinstance(given, Response):
+                return given
             return _once(raw, lambda: view(given, **path)) if changes else _send(view(given, **path))
 
         return run
@@ -97,8 +100,7 @@ def endpoint(
     return wrap
 
 
-class _WrongType(ValueError):
-    """A body that does not say it is JSON."""
+_SEND_JSON = "Send JSON with the header `Content-Type: application/json`."
 
 
 def caller() -> KeyRow:
@@ -113,15 +115,29 @@ def entry_key() -> str | None:
     return f"idem:{caller().id}:{given}" if given else None
 
 
-def read_json(raw: bytes, *, long_texts: bool = False) -> Any:
-    """Return the JSON of a request, or raise: a name twice, NaN, too deep, too long are all refused."""
-    if request.mimetype != "application/json":
-        raise _WrongType("Send JSON with the header `Content-Type: application/json`.")
+def read_body(model: type[Model], raw: bytes, *, long_texts: bool = False) -> Model | Response:
+    """Return a body that was checked, or the refusal that says what is wrong with it."""
     try:
-        found = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer
-        )
-        _check(found, MOST_DEPTH, len(raw) if long_texts else LONGEST_TEXT)
+        return model.model_validate(read_object(raw, long_texts=long_texts))
+    except _Malformed as error:
+        return problem(400, "malformed", str(error))
+    except ValidationError as error:
+        return problem(422, "invalid", "Some fields cannot be as they are.", _field_errors(error))
+
+
+def read_object(raw: bytes, *, long_texts: bool = False) -> dict[str, Any]:
+    """Return a JSON object, or raise: a name twice, NaN, too deep, too long are all refused.
+
+    Raises:
+        ValueError: The message says what is wrong.
+    """
+    try:
+        found = _DECODER.decode(raw.decode("utf-8"))
+        longest = len(raw) if long_texts else LONGEST_TEXT
+        if not _is_plain(raw):
+            _check(found, MOST_DEPTH, longest)
+        elif len(raw) > longest:
+            _check_lengths(found, longest)
     except _Malformed:
         raise
     except (ValueError, RecursionError) as error:
@@ -148,10 +164,37 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer)
+
+
+def _is_plain(raw: bytes) -> bool:
+    """True for JSON so flat and plain that of what ``_check`` looks for only a text's length is left."""
+    return raw.isascii() and b"\\" not in raw and raw.count(b"{") + raw.count(b"[") <= MOST_DEPTH
+
+
+def _check_lengths(value: Any, longest: int) -> None:
+    if isinstance(value, str):
+        if len(value) > longest:
+            raise _too_long(longest)
+    elif isinstance(value, dict):
+        for item in (*value, *value.values()):
+            _check_lengths(item, longest)
+    elif isinstance(value, list):
+        if max((len(item) for item in value if isinstance(item, str)), default=0) > longest:
+            raise _too_long(longest)
+        for item in value:
+            if not isinstance(item, str):
+                _check_lengths(item, longest)
+
+
+def _too_long(longest: int) -> _Malformed:
+    return _Malformed(f"A text is longer than {longest} characters.")
+
+
 def _check(value: Any, depth: int, longest: int) -> None:
     if isinstance(value, str):
         if len(value) > longest:
-            raise _Malformed(f"A text is longer than {longest} characters.")
+            raise _too_long(longest)
         if "\x00" in value or (not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)):
             raise _Malformed("A text holds a character that cannot be stored.")
     elif isinstance(value, dict | list):
@@ -161,15 +204,33 @@ def _check(value: Any, depth: int, longest: int) -> None:
             _check(item, depth - 1, longest)
 
 
-def _authorise(scope: str) -> Response | None:
-    header = request.headers.get("Authorization", "")
-    kind, _, text = header.partition(" ")
-    key = services().keys.check(text.strip()) if kind.lower() == "bearer" else None
+def key_of(keys: ApiKeys, authorization: str) -> KeyRow | None:
+    """Return the live key a header names, or None. Raises ``StoreUnavailable``."""
+    kind, _, text = authorization.partition(" ")
+    return keys.check(text.strip()) if kind.lower() == "bearer" else None
+
+
+def may(key: KeyRow, scope: str) -> bool:
+    """True where a key may do what needs this scope."""
+    return scope in key.scopes or "admin" in key.scopes
+
+
+def encode_json(value: Any) -> bytes:
+    """Return JSON as it is sent: UTF-8, no blanks."""
+    return _encode(value)
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def refusal_of(authorization: str, scope: str) -> Response | None:
+    """Return the refusal of a request without a fitting key, or None; the key is then ``caller()``."""
+    key = key_of(services().keys, authorization)
     if key is None:
         answer = problem(401, "unauthorized", "Send a live API key: `Authorization: Bearer prf_…`.")
         answer.headers["WWW-Authenticate"] = 'Bearer realm="prefs"'
         return answer
-    if scope not in key.scopes and "admin" not in key.scopes:
+    if not may(key, scope):
         return problem(403, "forbidden", f"This key lacks the scope `{scope}`.")
     g.api_key = key
     return None
@@ -187,7 +248,7 @@ def _field_errors(error: ValidationError) -> list[dict[str, str]]:
 
 
 def _send(reply: Reply) -> Response:
-    return Response(reply.encoded(), reply.status, mimetype="application/json")
+    return Response(reply.parts or reply.encoded(), reply.status, mimetype=JSON_TYPE)
 
 
 def _once(raw: bytes, run: Callable[[], Reply]) -> Response:

@@ -3,22 +3,26 @@
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, stream_with_context
 
-from prefs.api import schemas
-from prefs.api.http import Reply, caller, endpoint, entry_key
+from prefs.api import batches, schemas
+from prefs.api.http import Reply, caller, endpoint, entry_key, read_body, refusal_of
 from prefs.domain.address import parse_address
-from prefs.domain.decision import Decision
 from prefs.domain.ledger import ALL, Entry
-from prefs.domain.terms import Channel, Outcome
+from prefs.domain.terms import Channel
 from prefs.edge import MB, body_limit, services
 from prefs.errors import InvalidInput, PrefsError
 from prefs.services.decisions import Answer, Asked, record_id
 from prefs.services.linking import MessageLinks
 from prefs.services.sending import MessageRequest
 from prefs.services.suppression import Agreement, SuppressionView, Wish
+
+if TYPE_CHECKING:
+    from prefs.wiring import Services
+
+LINES_TYPE = "application/x-ndjson"
 
 bp = Blueprint("api", __name__, url_prefix="/v1")
 
@@ -27,14 +31,12 @@ bp = Blueprint("api", __name__, url_prefix="/v1")
 @endpoint("decide", body=schemas.DecisionBody, answer="A decision")
 def decide_one(body: schemas.DecisionBody) -> Reply:
     """May this be sent now? One question, one answer, with its reason."""
-    asked = _asked(body)
     if (body.to is None) == (body.contact is None):
         raise InvalidInput("Give either `to` or `contact`.", field="to", code="missing")
-    decisions = services().decisions
     if body.contact is not None:
-        answer = decisions.ask_contact(asked, body.contact, steps=body.explain)
+        answer = services().decisions.ask_contact(_asked(body), body.contact, steps=body.explain)
     else:
-        answer = decisions.ask(asked, body.to, steps=body.explain)
+        answer = plain_answer(services(), body)
     return Reply(_answer(answer, links=body.links))
 
 
@@ -47,20 +49,31 @@ def decide_again(receipt: str) -> Reply:
     return Reply({name: value for name, value in found.items() if name != "to"})
 
 
-@bp.post("/decisions/batch")
-@body_limit(16 * MB)
 @endpoint("decide", body=schemas.BatchBody, answer="Decisions in the order asked")
 def decide_batch(body: schemas.BatchBody) -> Reply:
     """Up to 50,000 addresses at once, from one snapshot; a bad address never fails the batch."""
     found = services().decisions.ask_many(_asked(body), body.to)
-    counts = dict.fromkeys((str(outcome) for outcome in Outcome), 0)
-    items = []
-    for to, decision in zip(body.to, found.decisions, strict=True):
-        counts[decision.outcome] += 1
-        if body.only is None or decision.allowed == (body.only == "allowed"):
-            items.append(f'{{"to":{json.dumps(to)},{_tail(decision)}}}')
-    head = json.dumps({"ledger_position": found.position, "counts": counts}, separators=(",", ":"))
-    return Reply(text=f'{head[:-1]},"decisions":[{",".join(items)}]}}')
+    return Reply(parts=batches.as_object(found, body.to, body.only))
+
+
+@bp.post("/decisions/batch", endpoint="decide_batch")
+@body_limit(16 * MB)
+def decide_many() -> Response:
+    """Answer a batch in the form it came in: one JSON object, or lines of any number (see ``batches``)."""
+    if request.mimetype != LINES_TYPE:
+        return decide_batch()
+    refusal = refusal_of(request.headers.get("Authorization", ""), "decide")
+    if refusal is not None:
+        return refusal
+    request.max_content_length = None
+    line, held = batches.first_line(request.stream)
+    body = read_body(schemas.LinesBody, line)
+    if isinstance(body, Response):
+        return body
+    asked = _asked(body)
+    services().decisions.question(asked)  # a question that cannot be asked is refused before the first line
+    lines = batches.as_lines(services().decisions, asked, request.stream, held, body.only)
+    return Response(stream_with_context(lines), mimetype=LINES_TYPE)
 
 
 @bp.post("/suppressions")
@@ -192,7 +205,12 @@ def openapi() -> Response:
     return Response(json.dumps(document(services().base_url)), mimetype="application/json")
 
 
-def _asked(body: schemas.DecisionBody | schemas.BatchBody) -> Asked:
+def plain_answer(made: "Services", body: schemas.DecisionBody) -> Answer:
+    """Return the answer about one address. Raises as ``Decisions.ask`` does."""
+    return made.decisions.ask(_asked(body), body.to, steps=body.explain)
+
+
+def _asked(body: schemas.DecisionBody | schemas.LinesBody) -> Asked:
     return Asked(
         channel=body.channel,
         topic=body.topic,
@@ -241,7 +259,8 @@ def _channel(word: str) -> Channel:
         raise InvalidInput(f"Channels are: {', '.join(Channel)}.", field="channel") from error
 
 
-def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:
+def answer_fields(answer: Answer) -> dict[str, Any]:
+    """Return an answer as callers read it (contract section 6)."""
     decision = answer.decision
     found: dict[str, Any] = {
         "id": answer.id,
@@ -264,6 +283,11 @@ def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:
         found["verified"] = False
     if answer.steps:
         found["steps"] = [{"rule": s.rule, "result": s.result, "detail": s.detail} for s in answer.steps]
+    return found
+
+
+def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:
+    found = answer_fields(answer)
     if links and any(answer.address_key):
         topic = answer.question.topic
         made = services().linking.for_address(
@@ -275,12 +299,6 @@ def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:
 
 def _links(made: MessageLinks) -> dict[str, Any]:
     return {"links": {"unsubscribe": made.unsubscribe, "preferences": made.preferences}, "headers": made.headers}
-
-
-def _tail(decision: Decision) -> str:
-    reason = f'"{decision.reason}"' if decision.reason else "null"
-    verified = "" if decision.verified else ',"verified":false'
-    return f'"allowed":{str(decision.allowed).lower()},"outcome":"{decision.outcome}","reason":{reason}{verified}'
 
 
 def _suppression(view: SuppressionView) -> dict[str, Any]:

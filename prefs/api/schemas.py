@@ -60,11 +60,10 @@ class DecisionBody(Body):
     links: bool = False
 
 
-class BatchBody(Body):
-    """``POST /v1/decisions/batch``."""
+class LinesBody(Body):
+    """The first line of a batch that comes as lines: the question without ``to``."""
 
     channel: ChannelWord
-    to: Annotated[list[Any], Field(max_length=50_000)]
     topic: Slug | None = None
     message_class: ClassWord | None = None
     brand: Slug | None = None
@@ -72,6 +71,12 @@ class BatchBody(Body):
     country: Country | None = None
     at: Moment | None = None
     only: Annotated[str, Field(pattern="^(blocked|allowed)$")] | None = None
+
+
+class BatchBody(LinesBody):
+    """``POST /v1/decisions/batch``."""
+
+    to: Annotated[list[Any], Field(max_length=50_000)]
 
 
 class SuppressionBody(Body):

@@ -6,6 +6,7 @@ calls invalid is kept: an opt-out for it must be honoured all the same.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ _PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
+_TWO_FORMS = ("+52", "+54")
 _SHORT_CODE = re.compile(r"[0-9]{3,6}")
 _PREFIXES = ("whatsapp:", "rcs:", "tel:", "sms:")
 
@@ -81,7 +83,8 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
     kind = KIND_OF_CHANNEL[channel]
     if len(original) > (LONGEST if kind in {AddressKind.EMAIL, AddressKind.PHONE} else _LONGEST_REFERENCE):
         raise _refused("too_long")
-    if any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
+    plain = original.isascii() and original.isprintable()
+    if not plain and any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
         raise _refused("control_character")
     if kind is AddressKind.EMAIL:
         return Address(kind, _email(original), original)
@@ -89,6 +92,22 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
         number = _phone(original, default_region)
         return Address(kind, number, number)
     return Address(kind, unicodedata.normalize("NFC", original), original)
+
+
+def plain_values(kind: AddressKind, texts: Sequence[object]) -> list[str | None]:
+    """Return what ``parse_address`` would make of each address in its common form, None for all others.
+
+    The common form is ASCII in one piece, known under one value: for lists of many thousands.
+    """
+    if kind is AddressKind.EMAIL:
+        plain = _PLAIN_EMAIL.fullmatch
+        return [text.lower() if type(text) is str and len(text) <= LONGEST and plain(text) else None for text in texts]
+    if kind is AddressKind.PHONE:
+        plain = _E164.fullmatch
+        return [
+            text if type(text) is str and plain(text) and not text.startswith(_TWO_FORMS) else None for text in texts
+        ]
+    return [None] * len(texts)
 
 
 def masked(address: Address) -> str:

@@ -5,28 +5,34 @@ import binascii
 import hmac
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
+from typing import Any
 
 from sqlalchemy import Connection
 
-from prefs.domain.address import Address, parse_address
+from prefs.crypto import mac_of
+from prefs.domain.address import Address, parse_address, plain_values
 from prefs.domain.calling_hours import BOUND_CHANNELS
 from prefs.domain.catalogue import Catalogue
 from prefs.domain.decision import POLICY, Decision, Hold, Question, RecipientState, Step, decide, explain
 from prefs.domain.ledger import Entry, Standing, fold
 from prefs.domain.reasons import REASONS, Family
-from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass, Reason
+from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass, Outcome, Reason
 from prefs.errors import InvalidAddress, InvalidInput, NotFound, StoreUnavailable
 from prefs.services.kit import Kit
 from prefs.services.numbers import Numbers
 from prefs.storage import ledger, people
-from prefs.storage.states import load_states
-from prefs.storage.tables import from_microseconds, to_microseconds
+from prefs.storage.states import Row, load_rows, load_states, merged, shape_of, state_of
+from prefs.storage.tables import EPOCH, from_microseconds, to_microseconds
 
 NO_KEY = bytes(16)
+_MOST_FORMS = 1_000
+
+_Keys = bytes | tuple[bytes, ...] | None
+"""What one address of a batch is looked up by: its key, several possible ones, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +68,25 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision without the record behind it: what many addresses can have in common."""
+
+    outcome: Outcome
+    reason: Reason | None
+    verified: bool
+
+    @property
+    def allowed(self) -> bool:
+        """True where the message may go now."""
+        return self.outcome is Outcome.ALLOWED
+
+
+@dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """Decisions in the order asked, from one snapshot."""
+    """Verdicts in the order asked, from one snapshot."""
 
     position: int
-    decisions: list[Decision]
+    decisions: list[Verdict]
 
 
 @dataclass
@@ -81,6 +101,7 @@ class Decisions:
     held_back: Callable[[], bool]
     counts: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
     _counting: Lock = field(default_factory=Lock)
+    _forms: tuple[Catalogue | None, dict[tuple[Any, ...], Question]] = (None, {})
 
     def ask(self, asked: Asked, to: object, *, steps: bool = False) -> Answer:
         """Return the answer for one address; text that is no address is ``blocked``, never an error.
@@ -116,26 +137,49 @@ class Decisions:
         return next((answer for answer in answers if answer.decision.allowed), answers[0])
 
     def ask_many(self, asked: Asked, to: Sequence[object]) -> BatchAnswer:
-        """Return decisions in the order asked, from one snapshot and a fixed number of queries."""
+        """Return verdicts in the order asked, from one snapshot and a fixed number of queries."""
         question = self.question(asked)
-        parsed = [_parsed(asked.channel, one, self.kit.default_region) for one in to]
-        groups = [self.kit.address_keys.candidates(one) if one else () for one in parsed]
-        position, states = self._load(asked.channel, groups)
-        held, timed = self._is_held(question), is_timed(question)
-        memo: dict[RecipientState, Decision] = {}
-        decisions = []
-        for address, state in zip(parsed, states, strict=True):
-            seen = _seen(state, parsable=address is not None, held=held)
-            if seen not in memo:
-                memo[seen] = decide(_with_country(question, seen), seen)
-            if timed and address and memo[seen].allowed:
-                seen = self.numbers.now(seen, address, question.at)
-                if seen not in memo:
-                    memo[seen] = decide(_with_country(question, seen), seen)
-            decisions.append(memo[seen])
-        for decision, number in Counter(decisions).items():
-            self._count(question, decision, number)
-        return BatchAnswer(position, decisions)
+        addresses = self._keys_of_many(asked.channel, to)
+        wanted = {one for one in addresses if isinstance(one, bytes)}
+        wanted.update(*(one for one in addresses if isinstance(one, tuple)))
+        position, rows = self._rows_of(asked.channel, wanted)
+        judge = _Judge(question, rows or {}, available=rows is not None and not self._is_held(question))
+        verdicts = judge.verdicts(addresses)
+        if is_timed(question):
+            timed = zip(verdicts, addresses, to, strict=True)
+            verdicts = [self._timed(judge, question, *one) if one[0].allowed else one[0] for one in timed]
+        for verdict, number in Counter(verdicts).items():
+            self._count(question, verdict, number)
+        return BatchAnswer(position, verdicts)
+
+    def _timed(self, judge: "_Judge", question: Question, verdict: Verdict, keys: _Keys, to: object) -> Verdict:
+        """Return what remains of an allowed verdict once the number's hour and registry are asked."""
+        address = _parsed(question.channel, to, self.kit.default_region)
+        state = judge.state(keys)
+        now = self.numbers.now(state, address, question.at) if address else state
+        return verdict if now is state else judge.decided(now)
+
+    def _keys_of_many(self, channel: Channel, to: Sequence[object]) -> list[_Keys]:
+        """Return the key of each address, several where it may be stored under several, None for no address."""
+        keys = self.kit.address_keys
+        found: list[_Keys] = [None] * len(to)
+        if keys.is_single:
+            found = [*keys.of_plain(plain_values(KIND_OF_CHANNEL[channel], to))]
+        for place, known in enumerate(found):
+            if known is None:
+                address = _parsed(channel, to[place], self.kit.default_region)
+                found[place] = keys.candidates(address) if address else None
+        return found
+
+    def _rows_of(self, channel: Channel, wanted: set[bytes]) -> tuple[int, Mapping[bytes, Sequence[Row]] | None]:
+        """Ask the store as ``_load`` does; None where it cannot be asked."""
+        for _ in range(2):
+            try:
+                found = load_rows(self.kit.store, channel, wanted)
+            except StoreUnavailable:
+                continue
+            return found.position, found.by_key
+        return 0, None
 
     def again(self, receipt_id: str) -> Answer:
         """Work out an old answer again, as of its own ledger position (rules.md P-2).
@@ -162,19 +206,31 @@ class Decisions:
 
     def question(self, asked: Asked) -> Question:
         """Return the question in catalogue numbers. Raises what ``ask`` raises."""
-        catalogue = self.kit.catalogue
-        topic = catalogue.topic(asked.topic) if asked.topic is not None else None
-        message_class = _message_class(topic.message_class if topic else None, asked.message_class)
-        brand = asked.brand or "default"
+        form = self._form(asked)
         return Question(
-            channel=asked.channel,
-            message_class=message_class,
+            channel=form.channel,
+            message_class=form.message_class,
             at=asked.at or self.kit.now(),
-            topic=topic,
-            brand=catalogue.brand(brand).number,
-            sender=_sender_number(catalogue, asked, brand, message_class),
-            country=asked.country,
+            topic=form.topic,
+            brand=form.brand,
+            sender=form.sender,
+            country=form.country,
         )
+
+    def _form(self, asked: Asked) -> Question:
+        """Return the question without its time, worked out once for each edition of the catalogue."""
+        catalogue = self.kit.catalogue
+        edition, forms = self._forms
+        if edition is not catalogue:
+            forms = {}
+            self._forms = (catalogue, forms)
+        words = (asked.channel, asked.topic, asked.message_class, asked.brand, asked.sender, asked.country)
+        found = forms.get(words)
+        if found is None:
+            found = _worked_out(catalogue, asked)
+            if len(forms) < _MOST_FORMS:
+                forms[words] = found
+        return found
 
     def policy_version(self) -> str:
         """Return the edition of rules and catalogue that answers now."""
@@ -199,15 +255,14 @@ class Decisions:
             seen = self.numbers.now(seen, address, question.at)
         question = _with_country(question, seen)
         decision = decide(question, seen)
-        policy = self.policy_version()
-        receipt = Receipt(question, keys[0] if keys else NO_KEY, position, seen, policy)
+        receipt = Receipt(question, keys[0] if keys else NO_KEY, position, seen, self.kit.catalogue.revision)
         return Answer(
             id=self.receipts.make(receipt),
             decision=decision,
             to=to,
             question=question,
             position=position,
-            policy_version=policy,
+            policy_version=f"{POLICY}.{receipt.revision}",
             scope=self._scope(decision),
             alternative=self._alternative(question, decision, keys),
             address_key=receipt.address_key,
@@ -217,8 +272,7 @@ class Decisions:
         """Ask the store, twice if need be: a pooled connection may have been dropped meanwhile."""
         for _ in range(2):
             try:
-                with self.kit.store.read() as connection:
-                    snapshot = load_states(connection, channel, groups)
+                snapshot = load_states(self.kit.store, channel, groups)
             except StoreUnavailable:
                 continue
             return snapshot.position, snapshot.states
@@ -245,9 +299,9 @@ class Decisions:
             contacts = {one.contact for one in people.find(connection, keys).values()} - {None}
             theirs = people.of_contact(connection, [number for number in contacts if number is not None])
             groups = [[one.key] for one in theirs if one.kind is KIND_OF_CHANNEL[Channel.EMAIL]]
-            if not groups:
-                return False
-            states = load_states(connection, Channel.EMAIL, groups).states
+        if not groups:
+            return False
+        states = load_states(self.kit.store, Channel.EMAIL, groups).states
         by_email = replace(question, channel=Channel.EMAIL, sender=None)
         return any(decide(by_email, state).allowed for state in states)
 
@@ -275,12 +329,61 @@ class Decisions:
             tuple(facts), country=receipt.country, hold=receipt.hold, registry_stale=receipt.registry_stale
         )
 
-    def _count(self, question: Question, decision: Decision, number: int) -> None:
+    def _count(self, question: Question, decision: Decision | Verdict, number: int) -> None:
         day = self.kit.now().date().isoformat()
         topic = question.topic.slug if question.topic else str(question.message_class)
         slot = (day, str(question.channel), topic, str(decision.outcome), str(decision.reason or ""))
         with self._counting:
             self.counts[slot] += number
+
+
+class _Judge:
+    """Decides about many addresses, once for each sort of them."""
+
+    def __init__(self, question: Question, rows: Mapping[bytes, Sequence[Row]], *, available: bool) -> None:
+        self._question = question
+        self._rows = rows
+        self._unparsable = self.decided(RecipientState(parsable=False))
+        # What has no facts, and while the store is away everybody, is answered alike.
+        self._unknown = self.decided(RecipientState(available=available))
+        self._by_key = self._of_known() if available else {}
+
+    def verdicts(self, addresses: Sequence[_Keys]) -> list[Verdict]:
+        """Return the verdict on each address, known by its possible keys."""
+        known, unknown = self._by_key, self._unknown
+        return [known.get(one, unknown) if isinstance(one, bytes) else self._of_several(one) for one in addresses]
+
+    def state(self, keys: _Keys) -> RecipientState:
+        """Return the state behind an address that can be asked about."""
+        several = (keys,) if isinstance(keys, bytes) else keys or ()
+        known = [state_of(self._rows[key], self._question.channel) for key in several if key in self._rows]
+        return merged(known)
+
+    def _of_known(self) -> dict[bytes, Verdict]:
+        memo: dict[Row, Verdict] = {}
+        found = {}
+        for key, rows in self._rows.items():
+            shape = shape_of(rows)
+            verdict = memo.get(shape) if shape is not None else None
+            if verdict is None:
+                verdict = self.decided(state_of(rows, self._question.channel))
+                if shape is not None:
+                    memo[shape] = verdict
+            found[key] = verdict
+        return found
+
+    def _of_several(self, keys: tuple[bytes, ...] | None) -> Verdict:
+        if keys is None:
+            return self._unparsable
+        known = [key for key in keys if key in self._by_key]
+        if len(known) < 2:
+            return self._by_key[known[0]] if known else self._unknown
+        return self.decided(merged([state_of(self._rows[key], self._question.channel) for key in known]))
+
+    def decided(self, state: RecipientState) -> Verdict:
+        """Return the verdict on one state."""
+        decision = decide(_with_country(self._question, state), state)
+        return Verdict(decision.outcome, decision.reason, decision.verified)
 
 
 def _folded(connection: Connection, last: int) -> frozenset[Standing]:
@@ -310,6 +413,21 @@ def _with_country(question: Question, state: RecipientState) -> Question:
     return replace(question, country=question.country or state.country) if state.country else question
 
 
+def _worked_out(catalogue: Catalogue, asked: Asked) -> Question:
+    topic = catalogue.topic(asked.topic) if asked.topic is not None else None
+    message_class = _message_class(topic.message_class if topic else None, asked.message_class)
+    brand = asked.brand or "default"
+    return Question(
+        channel=asked.channel,
+        message_class=message_class,
+        at=EPOCH,
+        topic=topic,
+        brand=catalogue.brand(brand).number,
+        sender=_sender_number(catalogue, asked, brand, message_class),
+        country=asked.country,
+    )
+
+
 def _message_class(of_topic: MessageClass | None, stated: MessageClass | None) -> MessageClass:
     if of_topic is None and stated is None:
         raise InvalidInput("Say which `topic` it is, or the `message_class`.", field="topic", code="missing")
@@ -334,6 +452,8 @@ def _sender_number(catalogue: Catalogue, asked: Asked, brand: str, message_class
 
 _CHANNELS = tuple(Channel)
 _CLASSES = tuple(MessageClass)
+_CHANNEL_PLACES = {channel: place for place, channel in enumerate(_CHANNELS)}
+_CLASS_PLACES = {message_class: place for place, message_class in enumerate(_CLASSES)}
 # version, flags, channel, class, topic, brand, sender, country, at, position, two last entries, catalogue, key
 _FORM = struct.Struct(">BBBBHHH2sqQQQI16s")
 _MAC_BYTES = 16
@@ -350,7 +470,7 @@ class Receipt:
     address_key: bytes
     position: int
     state: RecipientState
-    policy: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,11 +495,11 @@ class ReadReceipt:
     hold: Hold | None
 
 
-@dataclass(frozen=True, slots=True)
 class Receipts:
     """Makes and reads decision ids: signed, so nothing is written per decision (contract D23)."""
 
-    keys: tuple[bytes, ...]
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._macs = [mac_of(key) for key in keys]
 
     def make(self, receipt: Receipt) -> str:
         """Return ``dec_…``."""
@@ -387,8 +507,8 @@ class Receipts:
         body = _FORM.pack(
             1,
             _flags(state),
-            _CHANNELS.index(question.channel),
-            _CLASSES.index(question.message_class),
+            _CHANNEL_PLACES[question.channel],
+            _CLASS_PLACES[question.message_class],
             question.topic.number if question.topic else 0,
             question.brand or 0,
             question.sender or 0,
@@ -397,12 +517,12 @@ class Receipts:
             receipt.position,
             state.address_last,
             state.contact_last,
-            int(receipt.policy.rpartition(".")[2]),
+            receipt.revision,
             receipt.address_key,
         )
         if state.hold:
             body += _HOLD.pack(to_microseconds(state.hold.until) if state.hold.until else 0)
-        return "dec_" + base64.urlsafe_b64encode(body + _mac(self.keys[0], body)).decode().rstrip("=")
+        return "dec_" + base64.urlsafe_b64encode(body + self._macs[0](body)).decode().rstrip("=")
 
     def read(self, text: str) -> ReadReceipt:
         """Return what a receipt says. Raises ``NotFound`` for anything we did not sign."""
@@ -413,7 +533,7 @@ class Receipts:
         except (binascii.Error, ValueError) as error:
             raise unknown from error
         body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-        signed = any(hmac.compare_digest(_mac(key, body), mac) for key in self.keys)
+        signed = any(hmac.compare_digest(make(body), mac) for make in self._macs)
         if not (text.startswith("dec_") and len(body) >= _FORM.size and signed):
             raise unknown
         (_, flags, channel, message_class, topic, brand, sender, country, at, position, own, theirs, revision, key) = (
@@ -455,10 +575,6 @@ def _read_hold(flags: int, body: bytes) -> Hold | None:
         return None
     until = None if flags & _HELD_FOR_GOOD else from_microseconds(_HOLD.unpack_from(body, _FORM.size)[0])
     return Hold(Reason.QUIET_HOURS, until)
-
-
-def _mac(key: bytes, body: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:_MAC_BYTES]
 
 
 def record_id(decision: Decision) -> str | None:

@@ -22,9 +22,22 @@ from prefs.domain.terms import Act, Channel, ConsentKind, MessageClass, Reason, 
 from prefs.errors import InvalidAddress
 from prefs.providers.ports import ProviderTimes
 from prefs.services import replies
-from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, lift, open_address, start, stop
+from prefs.services.kit import (
+    Doing,
+    Kit,
+    act,
+    bad_address,
+    keep_proof,
+    lift,
+    new_address,
+    open_address,
+    start,
+    stop,
+    write_at_once,
+)
 from prefs.services.organisation import Organisation
-from prefs.storage import choices, inbound, jobs, ledger, people
+from prefs.storage import at_once, choices, inbound, jobs, ledger, people
+from prefs.storage.at_once import Beside
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress
 
@@ -134,6 +147,8 @@ class Inbound:
         """
         address = parse_address(text.channel, text.from_, default_region=self.kit.default_region)
         reading = _read(text)
+        if reading.kind is TextClass.STOP and (done := self._stop_at_once(text, reading, address)):
+            return done
         with self.kit.store.write() as connection:
             scene = self._open(connection, text, reading, address)
             if not inbound.is_new(connection, text.provider_id):
@@ -188,6 +203,27 @@ class Inbound:
         in_europe = by_country if contact else calling_code_region_is_eea_or_uk(address.value)
         reach_contact = in_europe and known.contact is not None
         book = ledger.open_book(connection, [known], [known.contact] if reach_contact and known.contact else [])
+        return self._scene(text, reading, known, book, in_europe)
+
+    def _stop_at_once(self, text: InboundText, reading: Reading, address: Address) -> Outcome | None:
+        """Do what a STOP does in two round trips, or return None where it takes more (``kit.write_at_once``)."""
+        wanted = self.kit.wanted(address)
+        if len(wanted.keys) > 1 or wanted.seal is None:
+            return None
+        sealed = wanted.seal(wanted.keys[0])
+        seen = at_once.look(self.kit.store, wanted.keys[0], new_address(wanted.keys[0], wanted.kind, sealed))
+        if seen is None or seen.known.sealed is None:
+            return None
+        in_europe = calling_code_region_is_eea_or_uk(address.value)
+        scene = self._scene(text, reading, seen.known, seen.book, in_europe)
+        stops = self._stops(scene)
+        if any(still_in_force(_standing(scene), entry) for entry in stops):
+            return None
+        outcome = self._stopped(scene, stops)
+        kept = Beside("inbound_text", asdict(self._kept(scene, outcome)))
+        return outcome if write_at_once(self.kit, scene.doing, seen, stops, [kept]) else None
+
+    def _scene(self, text: InboundText, reading: Reading, known: KnownAddress, book: Book, in_europe: bool) -> _Scene:
         proof = {"text": text.body, "read_as": str(reading.kind), "rule": reading.rule, "rules": RULE_VERSION}
         doing = act(Source.SMS_KEYWORD, self.kit.now(), key=f"text:{text.provider_id}", proof=proof)
         sender = self.kit.catalogue.sender_receiving(text.to, text.service_sid)
@@ -195,7 +231,7 @@ class Inbound:
 
     def _apply(self, connection: Connection, scene: _Scene) -> Outcome:
         kind = scene.reading.kind
-        kept = self._kept(connection, scene)
+        kept = self._appointments_kept(connection, scene)
         if kept is not None:
             return kept
         if kind in {TextClass.STOP, TextClass.UNCLEAR}:
@@ -217,6 +253,10 @@ class Inbound:
             # except on a short code, which answers everybody (rules.md section 4).
             short = _SHORT_CODE.fullmatch(scene.text.to) is not None
             return self._answer(scene, replies.ALREADY) if short else Outcome(scene.reading.kind)
+        return self._stopped(scene, wanted)
+
+    def _stopped(self, scene: _Scene, wanted: Sequence[Entry]) -> Outcome:
+        """Return what came of a STOP that took something, and the words that say so."""
         if any(entry.reason is Reason.REVOKED_IN_REPLY for entry in wanted):
             asks = scene.sender is not None and scene.sender.clarify
             situation = replies.ASK_WHAT if asks else replies.STOPPED_EVERYTHING
@@ -232,7 +272,7 @@ class Inbound:
         mine = scene.sender.address if scene.sender else scene.text.to
         return other is not None and other.address != mine
 
-    def _kept(self, connection: Connection, scene: _Scene) -> Outcome | None:
+    def _appointments_kept(self, connection: Connection, scene: _Scene) -> Outcome | None:
         """Give back what our question offered, where it was asked lately and this answers it (T-6a)."""
         language = wants_to_keep(scene.text.body)
         number = scene.sender.number if scene.sender else None
@@ -360,25 +400,25 @@ class Inbound:
 
     def _keep(self, connection: Connection, scene: _Scene, outcome: Outcome) -> None:
         """Store the exact words with how they were read (rules.md S-5)."""
+        inbound.keep_text(connection, self._kept(scene, outcome))
+
+    def _kept(self, scene: _Scene, outcome: Outcome) -> inbound.KeptText:
         context = f"text:{scene.text.provider_id}".encode()
-        inbound.keep_text(
-            connection,
-            inbound.KeptText(
-                provider_id=scene.text.provider_id,
-                subject=scene.known.subject,
-                channel=scene.text.channel,
-                sender=scene.sender.number if scene.sender else None,
-                sealed=self.kit.vault.seal_json(
-                    {"body": scene.text.body, "normalised": scene.reading.normalised}, context=context
-                ),
-                kind=outcome.kind,
-                rule=scene.reading.rule,
-                rule_version=RULE_VERSION,
-                changed=outcome.changed,
-                received_at=self.kit.now(),
-                asked=outcome.asked,
-                act_id=scene.doing.id,
+        return inbound.KeptText(
+            provider_id=scene.text.provider_id,
+            subject=scene.known.subject,
+            channel=scene.text.channel,
+            sender=scene.sender.number if scene.sender else None,
+            sealed=self.kit.vault.seal_json(
+                {"body": scene.text.body, "normalised": scene.reading.normalised}, context=context
             ),
+            kind=outcome.kind,
+            rule=scene.reading.rule,
+            rule_version=RULE_VERSION,
+            changed=outcome.changed,
+            received_at=self.kit.now(),
+            asked=outcome.asked,
+            act_id=scene.doing.id,
         )
 
     def _apply_events(

@@ -9,6 +9,7 @@ import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[dict[str, Any]], None]
 _CONTEXT = b"journal"
+_STEP_NANOSECONDS = 1_000_000_000
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Journal:
     folder: Path
     vault: Vault
     _lock: Lock = field(default_factory=Lock)
+    _looked: tuple[tuple[int, int], bool] | None = None
 
     def keep(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Write one opt-out down, synced to disk. Raises ``OSError`` when even that fails."""
@@ -42,12 +45,24 @@ class Journal:
         log.error("opt_out_journalled", extra={"kind": kind})
 
     def pending(self) -> bool:
-        """True while any process of this host has something in the journal."""
+        """True while any process of this host has something in the journal.
+
+        Asked with every marketing decision, so the folder is listed only when it changed.
+        """
         try:
-            with os.scandir(self.folder) as entries:
-                return any(entry.name.endswith(".journal") for entry in entries)
+            found = self.folder.stat()
         except FileNotFoundError:
             return False
+        mark = (found.st_ino, found.st_mtime_ns)
+        looked = self._looked
+        if looked is not None and looked[0] == mark:
+            return looked[1]
+        started = time.time_ns()
+        with os.scandir(self.folder) as entries:
+            holds = any(entry.name.endswith(".journal") for entry in entries)
+        # A folder's time moves in steps: a look in the very step it changed may miss what comes next.
+        self._looked = (mark, holds) if started - found.st_mtime_ns > _STEP_NANOSECONDS else None
+        return holds
 
     def apply(self, handlers: Mapping[str, Handler]) -> int:
         """Apply what was kept and return how many; a file goes only when all of it was applied.

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import json
 import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +19,8 @@ from prefs.domain.ledger import ALL, Entry
 from prefs.domain.terms import Act, AddressKind, Channel, ConsentKind, Reason
 from prefs.links import Links
 from prefs.services.catalogue import Catalogues
-from prefs.storage import evidence, people
+from prefs.storage import at_once, evidence, people
+from prefs.storage.at_once import Beside, Look, Writing
 from prefs.storage.base import Store
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress, Wanted
@@ -200,12 +202,39 @@ def _entry_key(key: str, subject: int, place: str, names: str) -> str:
     return hashlib.sha256("\x1f".join((key, str(subject), place, names)).encode()).hexdigest()
 
 
+def new_address(key: bytes, kind: AddressKind, sealed: bytes | None = None) -> KnownAddress:
+    """Return the row an address will have if it has none yet."""
+    return KnownAddress(people.new_subject(), key, kind, sealed, None)
+
+
+def write_at_once(
+    kit: Kit, doing: Doing, look: Look, entries: Sequence[Entry], beside: Sequence[Beside] = ()
+) -> list[Entry] | None:
+    """Write an act about one address with its proof in one go, or return None: then nothing was written.
+
+    Raises:
+        StoreUnavailable: The database cannot take it.
+    """
+    known = {entry.entry_key for entry in look.book.of(look.known)}
+    if not entries or any(entry.entry_key in known for entry in entries):
+        return None
+    proofs = [
+        Beside("evidence", evidence.values(doing.id, subject, sealed, doing.recorded_at, part))
+        for part, subject, sealed in _sealed_proofs(kit, doing, [entry.subject for entry in entries])
+    ]
+    return at_once.write(kit.store, Writing(look, entries, (*proofs, *beside)))
+
+
 def keep_proof(connection: Connection, kit: Kit, doing: Doing, subjects: list[int]) -> None:
     """Store what proves an act, sealed, beside the ledger, where erasure and retention can reach it."""
+    for part, subject, sealed in _sealed_proofs(kit, doing, subjects):
+        evidence.add(connection, doing.id, subject, sealed, doing.recorded_at, part)
+
+
+def _sealed_proofs(kit: Kit, doing: Doing, subjects: Iterable[int]) -> Iterator[tuple[str, int, bytes]]:
     for part, known in ((evidence.PROOF, doing.proof), (evidence.DEVICE, doing.device)):
         for subject in dict.fromkeys(subjects) if known else ():
-            sealed = kit.vault.seal_json(known, context=evidence_context(doing.id, subject))
-            evidence.add(connection, doing.id, subject, sealed, doing.recorded_at, part)
+            yield part, subject, kit.vault.seal_json(known, context=evidence_context(doing.id, subject))
 
 
 def evidence_context(act_id: str, subject: int) -> bytes:

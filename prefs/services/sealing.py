@@ -1,5 +1,6 @@
 """Seal the ledger once a second, check it at any time, and serve it as a feed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from prefs.domain.ledger import Entry
@@ -8,6 +9,10 @@ from prefs.storage.base import Store, alone
 from prefs.storage.seals import GENESIS, Seal
 
 AT_ONCE = 5_000
+
+
+def _to_nobody(_entries: list[Entry]) -> None:
+    """Tell nobody."""
 
 
 @dataclass(slots=True)
@@ -21,9 +26,10 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """The use cases of the chain."""
+    """The use cases of the chain. ``heard`` is told of entries once they are sealed: of each once, on one host."""
 
     store: Store
+    heard: Callable[[list[Entry]], None] = _to_nobody
 
     def seal(self) -> Seal:
         """Seal what was committed since the last time, and return the newest seal.
@@ -40,9 +46,11 @@ class Sealing:
                 return last
         with alone(self.store) as connection:
             last = seals.newest(connection)
-            made = seals.chained(last, ledger.after(connection, last.last_entry, AT_ONCE))
+            entries = ledger.after(connection, last.last_entry, AT_ONCE)
+            made = seals.chained(last, entries)
             if made != last:
                 seals.add(connection, made, self.store.now())
+        self.heard(entries)
         return made
 
     def verify(self) -> Verified:

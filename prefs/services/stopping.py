@@ -11,8 +11,8 @@ from prefs.domain.terms import KIND_OF_CHANNEL, Channel
 from prefs.errors import InvalidInput
 from prefs.links import LinkTarget
 from prefs.services import presses
-from prefs.services.kit import Doing, Kit, act, keep_proof, lift, open_key, stop
-from prefs.storage import ledger, people
+from prefs.services.kit import Doing, Kit, act, keep_proof, lift, new_address, open_key, stop, write_at_once
+from prefs.storage import at_once, ledger, people
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress
 
@@ -71,6 +71,8 @@ def press(kit: Kit, doing: Doing, target: LinkTarget, channel: Channel | None, s
 
     A stop that stands already is answered with the act that made it stand (rules.md E-4).
     """
+    if channel is not None and (done := _press_at_once(kit, doing, target, channel, scope)):
+        return done
     with kit.store.write() as connection:
         known = open_key(connection, kit, target.address_key, KIND_OF_CHANNEL[target.channel])
         book = ledger.open_book(connection, [known], contacts_of(known) if channel is None else ())
@@ -82,6 +84,18 @@ def press(kit: Kit, doing: Doing, target: LinkTarget, channel: Channel | None, s
         ledger.append(connection, book, [wanted])
         keep_proof(connection, kit, doing, [subject])
     return doing.id
+
+
+def _press_at_once(kit: Kit, doing: Doing, target: LinkTarget, channel: Channel, scope: int) -> str | None:
+    """Do what ``press`` does in two round trips, or return None where it takes more."""
+    seen = at_once.look(kit.store, target.address_key, new_address(target.address_key, KIND_OF_CHANNEL[target.channel]))
+    if seen is None:
+        return None
+    wanted = stop(doing, seen.book, seen.known.subject, channel, scope=scope)
+    already = still_in_force(seen.book.standing(seen.known), wanted)
+    if already is not None:
+        return _act_of(seen.book.of(seen.known), already)
+    return doing.id if write_at_once(kit, doing, seen, [wanted]) else None
 
 
 def take_back(kit: Kit, token: str, target: LinkTarget, source: str) -> bool:

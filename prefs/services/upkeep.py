@@ -1,13 +1,15 @@
-"""What every web process does on the side, once a second: the journal, the counts, the way back."""
+"""What every web process does on the side, once a second: the journal, the counts, the seal, the numbers."""
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prefs.errors import StoreUnavailable
 from prefs.services.decisions import Decisions
 from prefs.services.journal import Handler, Journal
+from prefs.services.metrics import Metrics
 from prefs.services.sealing import Sealing
 from prefs.storage import counts
 from prefs.storage.base import Store
@@ -26,6 +28,7 @@ class Upkeep:
     handlers: Mapping[str, Handler]
     decisions: Decisions
     sealing: Sealing
+    metrics: Metrics
 
     def run_once(self) -> None:
         """Do it all once. Raises ``StoreUnavailable`` while the database is away."""
@@ -34,8 +37,11 @@ class Upkeep:
         applied = self.journal.apply(self.handlers)
         if applied:
             log.warning("journal_applied", extra={"lines": applied})
-        self._flush_counts()
-        self.sealing.seal()
+        try:
+            self._flush_counts()
+            self.sealing.seal()
+        finally:
+            self.metrics.save()
 
     def run_forever(self, stop: threading.Event) -> None:
         """Go on until told to stop; nothing that fails once ends it."""
@@ -58,3 +64,7 @@ class Upkeep:
         except StoreUnavailable:
             self.decisions.give_back(taken)
             raise
+        counted: Counter[tuple[str, ...]] = Counter()
+        for (_day, *labels), number in taken.items():
+            counted[tuple(labels)] += number
+        self.metrics.count("prefs_decisions", counted)

@@ -6,6 +6,7 @@ autocommit, one statement a snapshot.
 """
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from prefs.errors import StoreUnavailable
+from prefs.storage.readers import Parameters, Readers, Rows, is_uncertain
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +30,7 @@ Clock = Callable[[], datetime]
 
 WRITE_WAIT_SECONDS = 5
 STATEMENT_SECONDS = 30
-_WRITERS_LOCK = 0x7072656673  # "prefs": the advisory lock that writers share (contract D23)
-_UNCERTAIN = "might not have been replicated"
+WRITERS_LOCK = 0x7072656673  # "prefs": the advisory lock that writers share (contract D23)
 
 
 def utc_now() -> datetime:
@@ -50,12 +51,14 @@ class Store:
     failing: bool = False
     engine: Engine = field(init=False)
     reader: Engine = field(init=False)
+    _readers: Readers = field(init=False, repr=False)
     _write_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         self.engine = _make_engine(self.url)
         # SQLite has no transaction before our own BEGIN, and the dialect's AUTOCOMMIT would undo that.
         self.reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._readers = Readers(self.engine)
 
     @property
     def is_sqlite(self) -> bool:
@@ -76,7 +79,7 @@ class Store:
                     notes = connection.info
                     yield connection
                 _refuse_uncertain_commit(notes)
-            except (DBAPIError, PoolTimeout) as error:
+            except (DBAPIError, PoolTimeout, sqlite3.OperationalError) as error:
                 if not _is_outage(error):
                     raise
                 self.failing = True
@@ -98,6 +101,30 @@ class Store:
             if not _is_outage(error):
                 raise
             raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
+
+    def ask(self, *questions: tuple[str, Parameters]) -> Rows:
+        """Return the rows of one prepared question (or of several from one snapshot), by the driver alone.
+
+        Raises:
+            StoreUnavailable: The database cannot be asked.
+        """
+        return self._readers.ask(*questions)
+
+    def write_at_once(self, statement: str, parameters: Parameters) -> Rows:
+        """Run one statement of PostgreSQL that is a transaction of its own, on disk when this returns.
+
+        Raises:
+            StoreUnavailable: As ``write``.
+            Conflicting: It broke a constraint; nothing was written.
+        """
+        try:
+            rows = self._readers.commit(statement, parameters)
+        except StoreUnavailable as error:
+            self.failing = True
+            log.exception("store_write_failed", extra={"error": type(error.__cause__).__name__})
+            raise
+        self.failing = False
+        return rows
 
     def probe(self) -> None:
         """Write one small row: proof that writes work again. Raises ``StoreUnavailable``."""
@@ -122,7 +149,8 @@ class Store:
         return [f"{name} is {found[name]}, not {wanted[name]}" for name in found if found[name] != wanted[name]]
 
     def dispose(self) -> None:
-        """Close every connection; called after a fork and at the end."""
+        """Close every connection; called before a fork and at the end."""
+        self._readers.dispose()
         self.engine.dispose()
 
     @contextmanager
@@ -160,7 +188,7 @@ class Store:
         if self.is_sqlite:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
-            connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _WRITERS_LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": WRITERS_LOCK})
 
 
 @contextmanager
@@ -171,18 +199,18 @@ def alone(store: Store) -> Iterator[Connection]:
             yield connection
         return
     with store.engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITERS_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK})
         yield connection
 
 
-def _is_outage(error: DBAPIError | PoolTimeout) -> bool:
+def _is_outage(error: DBAPIError | PoolTimeout | sqlite3.OperationalError) -> bool:
     """True for what waiting may cure; a broken constraint or statement is a fault of ours."""
-    return isinstance(error, OperationalError | PoolTimeout) or error.connection_invalidated
+    if isinstance(error, OperationalError | PoolTimeout | sqlite3.OperationalError):
+        return True
+    return error.connection_invalidated
 
 
 def _refuse_uncertain_commit(notes: dict[Any, Any]) -> None:
-    # A cancelled wait for a synchronous standby ends in success with a warning; only the
-    # warning tells that the commit may be lost (reliability.md 3.3, failover).
     if notes.pop("uncertain", False):
         raise StoreUnavailable("The standby did not confirm the change in time. Try again shortly.")
 
@@ -227,7 +255,7 @@ def _postgres_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _listen(connection: Any, record: Any) -> None:
         def note(diagnostic: Any) -> None:
-            if _UNCERTAIN in (diagnostic.message_detail or "") + (diagnostic.message_primary or ""):
+            if is_uncertain(diagnostic):
                 record.info["uncertain"] = True
 
         connection.add_notice_handler(note)

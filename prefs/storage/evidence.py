@@ -15,8 +15,12 @@ PROOF, DEVICE = "proof", "device"
 
 def add(connection: Connection, act_id: str, subject: int, sealed: bytes, now: datetime, part: str = PROOF) -> None:
     """Keep the sealed proof of an act for one subject."""
-    values = {"act_id": act_id, "subject": subject, "sealed": sealed, "created_at": now, "part": part}
-    connection.execute(insert(evidence), values)
+    connection.execute(insert(evidence), values(act_id, subject, sealed, now, part))
+
+
+def values(act_id: str, subject: int, sealed: bytes, now: datetime, part: str = PROOF) -> dict[str, object]:
+    """Return the row ``add`` keeps."""
+    return {"act_id": act_id, "subject": subject, "sealed": sealed, "created_at": now, "part": part}
 
 
 def of_act(connection: Connection, act_id: str, subject: int, part: str = PROOF) -> list[bytes]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Row, func, select
 
 from prefs.domain.ledger import Entry, Standing, fold, with_id
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, Channel, ConsentKind, Reason
-from prefs.storage import people
-from prefs.storage.people import CHUNK, KnownAddress, insert_new
-from prefs.storage.tables import address, contact, ledger_entry, standing
+from prefs.storage import bulk, people
+from prefs.storage.people import CHUNK, KnownAddress
+from prefs.storage.tables import address, contact, from_microseconds, ledger_entry, standing
 
 _TICK = timedelta(microseconds=1)
 
@@ -74,9 +74,8 @@ def append(connection: Connection, book: Book, entries: Sequence[Entry]) -> list
     """
     if not entries:
         return []
-    statement = insert_new(connection, ledger_entry).returning(ledger_entry.c.id, ledger_entry.c.entry_key)
-    rows = connection.execute(statement, [_row(entry) for entry in entries]).all()
-    numbers: dict[str, int] = {row.entry_key: row.id for row in rows}
+    rows = bulk.insert_new(connection, ledger_entry, [_row(entry) for entry in entries], ("entry_key", "id"))
+    numbers: dict[str, int] = dict(rows)
     added: list[Entry] = []
     for entry in entries:
         number = numbers.pop(entry.entry_key, None)
@@ -84,7 +83,7 @@ def append(connection: Connection, book: Book, entries: Sequence[Entry]) -> list
             added.append(with_id(entry, number))
     for entry in added:
         book.entries[entry.subject].append(entry)
-    _mark_last(connection, added)
+    _mark_last(connection, book, added)
     restate(connection, book, _touched(book, {entry.subject for entry in added}))
     return added
 
@@ -102,12 +101,8 @@ def restate(connection: Connection, book: Book, known: Sequence[KnownAddress]) -
     """Write what stands about these addresses afresh from the book."""
     if not known:
         return
-    keys = [one.key for one in known]
-    for start in range(0, len(keys), CHUNK):
-        connection.execute(delete(standing).where(standing.c.address_key.in_(keys[start : start + CHUNK])))
-    rows = [row for one in known for row in standing_rows(one, book.entries)]
-    if rows:
-        connection.execute(standing.insert(), rows)
+    bulk.delete_by_keys(connection, standing, "address_key", [one.key for one in known])
+    bulk.insert_new(connection, standing, [row for one in known for row in standing_rows(one, book.entries)])
 
 
 def standing_rows(known: KnownAddress, entries: dict[int, list[Entry]]) -> Iterator[dict[str, Any]]:
@@ -160,23 +155,23 @@ def _touched(book: Book, subjects: set[int]) -> list[KnownAddress]:
     return [one for one in book.addresses.values() if one.subject in subjects or one.contact in subjects]
 
 
-def _mark_last(connection: Connection, added: Sequence[Entry]) -> None:
+def _mark_last(connection: Connection, book: Book, added: Sequence[Entry]) -> None:
     """Note each subject's last entry: receipts fold exactly up to there (contract D23)."""
     last = {entry.subject: entry.id for entry in sorted(added, key=lambda entry: entry.id)}
-    values = [{"who": subject, "number": number} for subject, number in last.items()]
-    for table in (address, contact):
-        statement = update(table).where(table.c.subject == bindparam("who")).values(last_entry=bindparam("number"))
-        if values:
-            connection.execute(statement, values)
+    theirs = {subject: number for subject, number in last.items() if subject in book.addresses}
+    bulk.set_numbers(connection, address, "subject", "last_entry", theirs)
+    others = {subject: number for subject, number in last.items() if subject not in book.addresses}
+    # Not in the book as an address: a contact, or an address that was not opened.
+    for table in (contact, address) if others else ():
+        bulk.set_numbers(connection, table, "subject", "last_entry", others)
 
 
 def _load(connection: Connection, subjects: set[int]) -> Iterator[Entry]:
-    ordered = sorted(subjects)
-    for start in range(0, len(ordered), CHUNK):
-        chunk = ordered[start : start + CHUNK]
-        query = select(ledger_entry).where(ledger_entry.c.subject.in_(chunk)).order_by(ledger_entry.c.id)
-        for row in connection.execute(query):
-            yield _entry(row)
+    wanted = f"SELECT id, {', '.join(COLUMNS)} FROM ledger_entry WHERE subject"
+    rows = bulk.select_by(connection, wanted, sorted(subjects), tail="ORDER BY id", kind="bigint") if subjects else ()
+    # SQLite takes very many subjects in several statements, so the order of all is made here.
+    for row in sorted(rows, key=lambda row: int(row[0])):
+        yield entry_of(row[0], times_of(dict(zip(COLUMNS, row[1:], strict=True))))
 
 
 COLUMNS = [one.name for one in fields(Entry) if one.name != "id"]
@@ -187,12 +182,24 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _entry(row: Row[Any]) -> Entry:
-    values = {name: getattr(row, name) for name in COLUMNS}
-    values["act"] = Act(row.act)
-    values["channel"] = Channel(row.channel) if row.channel else None
-    values["reason"] = Reason(row.reason) if row.reason else None
-    values["consent"] = ConsentKind(row.consent) if row.consent else None
-    return Entry(id=row.id, **values)
+    return entry_of(row.id, {name: getattr(row, name) for name in COLUMNS})
+
+
+_TIMES = ("effective_at", "occurred_at", "recorded_at", "until")
+
+
+def times_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return columns as the driver gave them with their times as times."""
+    for name in _TIMES:
+        values[name] = None if values[name] is None else from_microseconds(values[name])
+    return values
+
+
+def entry_of(number: int, values: dict[str, Any]) -> Entry:
+    """Return an entry from its columns; its words become terms."""
+    words = {"channel": Channel, "reason": Reason, "consent": ConsentKind}
+    terms = {name: kind(values[name]) if values[name] else None for name, kind in words.items()}
+    return Entry(id=number, **{**values, **terms, "act": Act(values["act"])})
 
 
 def _standing_row(known: KnownAddress, channel: Channel, fact: Standing) -> dict[str, Any]:

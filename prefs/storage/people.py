@@ -15,7 +15,10 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
 from prefs.domain.terms import AddressKind
+from prefs.storage import bulk
 from prefs.storage.tables import address, address_alias, contact
+
+_ADDRESS = "a.subject, a.key, a.kind, a.sealed, a.contact"
 
 CHUNK = 5_000
 """Keys a statement; both drivers take several times as many parameters."""
@@ -74,21 +77,14 @@ def new_subject() -> int:
 
 def find(connection: Connection, keys: Sequence[bytes], *, lock: bool = False) -> dict[bytes, KnownAddress]:
     """Return what is known under these keys, aliases included; locked in key order if asked."""
-    found: dict[bytes, KnownAddress] = {}
-    for chunk in _chunks(sorted(set(keys))):
-        query = select(address).where(address.c.key.in_(chunk)).order_by(address.c.key)
-        for row in connection.execute(query.with_for_update() if lock else query):
-            found[row.key] = _known(row)
-    missing = sorted(set(keys) - found.keys())
-    for chunk in _chunks(missing):
-        aliased = (
-            select(address_alias.c.key.label("alias"), address)
-            .join(address, address.c.subject == address_alias.c.subject)
-            .where(address_alias.c.key.in_(chunk))
-            .order_by(address.c.key)
-        )
-        for row in connection.execute(aliased.with_for_update(of=address) if lock else aliased):
-            found[row.alias] = _known(row)
+    wanted = sorted(set(keys))
+    tail = "ORDER BY a.key" + (" FOR UPDATE OF a" if lock and connection.dialect.name != "sqlite" else "")
+    rows = bulk.select_by(connection, f"SELECT {_ADDRESS} FROM address AS a WHERE a.key", wanted, tail=tail)
+    found = {row.key: _known(row) for row in rows}
+    missing = [key for key in wanted if key not in found]
+    aliased = f"SELECT l.key AS alias, {_ADDRESS} FROM address_alias AS l JOIN address AS a ON a.subject = l.subject"
+    for row in bulk.select_by(connection, f"{aliased} WHERE l.key", missing, tail=tail) if missing else ():
+        found[row.alias] = _known(row)
     return found
 
 
@@ -182,7 +178,7 @@ def _add(connection: Connection, wanted: Iterable[Wanted], now: datetime) -> Non
         }
         for one in wanted
     ]
-    connection.execute(insert_new(connection, address), rows)
+    bulk.insert_new(connection, address, rows)
 
 
 def _known(row: Row[tuple[object, ...]]) -> KnownAddress:
@@ -191,7 +187,3 @@ def _known(row: Row[tuple[object, ...]]) -> KnownAddress:
 
 def _known_contact(row: Row[tuple[object, ...]]) -> KnownContact:
     return KnownContact(row.subject, row.external_id, row.locale, row.country, row.time_zone)
-
-
-def _chunks(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
-    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))

@@ -1,31 +1,37 @@
 """What is true now, for one address or fifty thousand, in a fixed number of queries.
 
-The hot path: the driver's cursor through SQLAlchemy's pool, no ORM, one statement, keys
-sorted (the measured design, see docs/decisions/0005).
+The hot path: the driver's cursor alone, one prepared statement, keys sorted (the measured
+design, see docs/decisions/0005 and 0009).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
-
-from sqlalchemy import Connection
 
 from prefs.domain.decision import RecipientState
 from prefs.domain.ledger import Standing
 from prefs.domain.terms import Channel
+from prefs.storage.base import Store
 from prefs.storage.tables import from_microseconds
 
-_SQLITE_PARAMETERS = 30_000
+SQLITE_PARAMETERS = 30_000
 
 _QUERY = """
-SELECT p.position, a.key, a.last_entry, a.contact, c.last_entry, c.country, c.time_zone,
-       s.scope, s.fact, s.everywhere, s.entry_id, s.effective_at, s.until, s.sender, s.source, s.flag
+SELECT p.position, a.key, a.last_entry, c.last_entry, s.entry_id, s.effective_at, s.source,
+       c.country, c.time_zone, s.scope, s.fact, s.everywhere, s.until, s.sender, s.flag
 FROM (SELECT COALESCE(MAX(id), 0) AS position FROM ledger_entry) AS p
 LEFT JOIN address AS a ON a.key {keys}
 LEFT JOIN contact AS c ON c.subject = a.contact
 LEFT JOIN standing AS s ON s.address_key = a.key AND s.channel = {channel}
 """
-_POSTGRES_QUERY = _QUERY.format(keys="= ANY(%(keys)s)", channel="%(channel)s")
+POSTGRES_ONE = _QUERY.format(keys="= %(key)b", channel="%(channel)s")
+POSTGRES_MANY = _QUERY.format(keys="= ANY(%(keys)b)", channel="%(channel)s")
+
+_SHAPE = 7
+"""The columns from here on are all that the outcome for an address with one fact hangs on."""
+
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,72 +45,91 @@ class Snapshot:
 NOTHING_KNOWN = RecipientState()
 
 
-def load_states(connection: Connection, channel: Channel, wanted: Sequence[Sequence[bytes]]) -> Snapshot:
+def load_states(store: Store, channel: Channel, wanted: Sequence[Sequence[bytes]]) -> Snapshot:
     """Return the state behind each group of possible keys, from one snapshot.
 
     A group lists the keys one address may be stored under; what stands under any of them
     counts. An unknown address gets the empty state.
+
+    Raises:
+        StoreUnavailable: The database cannot be asked.
     """
-    keys = sorted({key for group in wanted for key in group})
-    rows = _ask(connection, channel, keys)
-    by_key = _gather(rows, channel)
-    states = [_merge([by_key[key] for key in group if key in by_key]) for group in wanted]
-    return Snapshot(rows[0][0], states)
+    rows = load_rows(store, channel, {key for group in wanted for key in group})
+    by_key = {key: state_of(found, channel) for key, found in rows.by_key.items()}
+    states = [merged([by_key[key] for key in group if key in by_key]) for group in wanted]
+    return Snapshot(rows.position, states)
 
 
-def _ask(connection: Connection, channel: Channel, keys: list[bytes]) -> list[tuple[Any, ...]]:
-    if connection.dialect.name != "sqlite":
-        cursor = connection.exec_driver_sql(_POSTGRES_QUERY, {"keys": keys, "channel": str(channel)})
-        return list(cursor.cursor.fetchall()) if cursor.cursor else []
-    if len(keys) <= _SQLITE_PARAMETERS:
-        return _ask_sqlite(connection, channel, keys)
-    # Several statements, one snapshot: a reading transaction around them.
-    connection.exec_driver_sql("BEGIN")
-    try:
-        chunks = (keys[at : at + _SQLITE_PARAMETERS] for at in range(0, len(keys), _SQLITE_PARAMETERS))
-        return [row for chunk in chunks for row in _ask_sqlite(connection, channel, chunk)]
-    finally:
-        connection.exec_driver_sql("COMMIT")
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is on record under some keys, as the database gave it, as of one ledger position."""
+
+    position: int
+    by_key: Mapping[bytes, Sequence[Row]]
 
 
-def _ask_sqlite(connection: Connection, channel: Channel, keys: list[bytes]) -> list[tuple[Any, ...]]:
-    marks = ",".join("?" * len(keys))
-    query = _QUERY.format(keys=f"IN ({marks})", channel="?")
-    cursor = connection.exec_driver_sql(query, (*keys, str(channel)))
-    return list(cursor.cursor.fetchall()) if cursor.cursor else []
+def load_rows(store: Store, channel: Channel, keys: Iterable[bytes]) -> Found:
+    """Return the rows about these keys, by key; unknown keys are absent. Raises as ``load_states``."""
+    rows = store.ask(*_questions(store.is_sqlite, channel, sorted(keys)))
+    by_key: dict[bytes, Sequence[Row]] = {row[1]: (row,) for row in rows}
+    if len(by_key) < len(rows):
+        several: dict[bytes, list[Row]] = {}
+        for row in rows:
+            several.setdefault(row[1], []).append(row)
+        by_key = dict(several)
+    by_key.pop(None, None)  # type: ignore[call-overload]  # the row that tells the position where no key is known
+    return Found(rows[0][0], by_key)
 
 
-def _gather(rows: list[tuple[Any, ...]], channel: Channel) -> dict[bytes, RecipientState]:
-    facts: dict[bytes, list[Standing]] = {}
-    heads: dict[bytes, tuple[Any, ...]] = {}
-    for row in rows:
-        if row[1] is None:
-            continue
-        key = bytes(row[1])
-        heads[key] = row
-        held = facts.setdefault(key, [])
-        if row[8] is not None:
-            held.append(_fact(row, channel))
-    return {
-        key: RecipientState(tuple(facts[key]), row[5], row[6], row[2] or 0, row[4] or 0) for key, row in heads.items()
-    }
+def shape_of(rows: Sequence[Row]) -> Row | None:
+    """Return what the outcome of a question about this address hangs on, or None where it is not so simple.
+
+    With a single fact there is nothing its time could come before or after: two addresses of
+    the same shape are answered alike, whenever their facts began (see ``decision.decide``).
+    """
+    return rows[0][_SHAPE:] if len(rows) == 1 else None
 
 
-def _fact(row: tuple[Any, ...], channel: Channel) -> Standing:
+def state_of(rows: Sequence[Row], channel: Channel) -> RecipientState:
+    """Return the state of one address from its rows."""
+    first = rows[0]
+    facts = tuple(_fact(row, channel) for row in rows if row[10] is not None)
+    return RecipientState(facts, first[7], first[8], first[2] or 0, first[3] or 0)
+
+
+def _questions(is_sqlite: bool, channel: Channel, keys: list[bytes]) -> list[tuple[str, Any]]:
+    if not is_sqlite:
+        if len(keys) == 1:
+            return [(POSTGRES_ONE, {"key": keys[0], "channel": channel.value})]
+        return [(POSTGRES_MANY, {"keys": keys, "channel": channel.value})]
+    if len(keys) <= SQLITE_PARAMETERS:
+        return [(sqlite_query(len(keys)), (*keys, channel.value))]
+    chunks = (keys[at : at + SQLITE_PARAMETERS] for at in range(0, len(keys), SQLITE_PARAMETERS))
+    return [(sqlite_query(len(chunk)), (*chunk, channel.value)) for chunk in chunks]
+
+
+@lru_cache(maxsize=64)
+def sqlite_query(number: int) -> str:
+    """Return the question for so many keys."""
+    marks = f"IN ({','.join('?' * number)})" if number != 1 else "= ?"
+    return _QUERY.format(keys=marks, channel="?")
+
+
+def _fact(row: Row, channel: Channel) -> Standing:
     return Standing(
-        channel=None if row[9] else channel,
-        scope=row[7],
-        fact=row[8],
-        entry_id=row[10],
-        effective_at=from_microseconds(row[11]),
+        channel=None if row[11] else channel,
+        scope=row[9],
+        fact=row[10],
+        entry_id=row[4],
+        effective_at=from_microseconds(row[5]),
         until=None if row[12] is None else from_microseconds(row[12]),
         sender=row[13],
-        source=row[14],
-        flag=row[15],
+        source=row[6],
+        flag=row[14],
     )
 
 
-def _merge(found: list[RecipientState]) -> RecipientState:
+def merged(found: list[RecipientState]) -> RecipientState:
     """One address stored under several keys: whatever stands under any of them counts."""
     if not found:
         return NOTHING_KNOWN

@@ -32,6 +32,7 @@ class Running:
     postgres: PostgresServer | None = None
     process: "subprocess.Popen[bytes] | None" = None
     key: str = field(default="", repr=False)
+    command: tuple[str, ...] = ("prefs", "serve")
     _services: Services | None = None
 
     @property
@@ -46,7 +47,7 @@ class Running:
 
     def start(self) -> None:
         """Start the server and wait until it is ready."""
-        command = [sys.executable, "-m", "prefs", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", *self.command, "--port", str(self.port)]
         log = Path(self.environment["PREFS_DATA_DIR"]) / "server.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:

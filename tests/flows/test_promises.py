@@ -39,7 +39,11 @@ def test_promise_3_with_the_database_away_marketing_is_blocked_and_service_unver
         raise StoreUnavailable("away")
         yield
 
+    def no_answer(*_questions: object) -> None:
+        raise StoreUnavailable("away")
+
     monkeypatch.setattr(type(world.services.kit.store), "read", away)
+    monkeypatch.setattr("prefs.storage.readers.Readers.ask", no_answer)
 
     marketing, service = world.decide(), world.decide(topic="activity")
     assert (marketing["allowed"], marketing["reason"]) == (False, "unavailable")

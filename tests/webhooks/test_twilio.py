@@ -190,7 +190,11 @@ def break_writes(world: World, monkeypatch) -> None:  # type: ignore[no-untyped-
         raise StoreUnavailable("away")
         yield
 
+    def not_at_once(_store, _statement, _parameters):  # type: ignore[no-untyped-def]
+        raise StoreUnavailable("away")
+
     monkeypatch.setattr(type(world.services.kit.store), "write", away)
+    monkeypatch.setattr(type(world.services.kit.store), "write_at_once", not_at_once)
 
 
 def test_w7_whatsapp_is_its_own_channel_and_rcs_is_sms(world: World) -> None:

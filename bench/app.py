@@ -1,0 +1,109 @@
+"""The product with the measuring routes beside it, in one server process: what floors are taken from.
+
+The routes under ``/bench`` are an app of their own: no hooks, no headers, no key. ``noop`` is
+the least a Flask route can cost; ``driver`` asks the database the very question a decision asks,
+by the driver alone; ``query`` does the same for as many keys as it is sent; ``text`` and
+``events`` check a webhook's signature, parse it and write nothing.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import psycopg
+from flask import Flask, Response, current_app, request
+
+from app import main
+from prefs.cli.serve import Wsgi, start_threads, whole_bodies
+from prefs.domain.address import parse_address
+from prefs.domain.terms import Channel
+from prefs.storage import readers, states
+from webhooks import sendgrid, twilio
+
+_held = threading.local()
+
+
+def application() -> Wsgi:
+    """Return the product's app with the measuring app beside it; ``prefs.cli.serve`` runs it."""
+    product = main()
+    start_threads(product)
+    measuring = _measuring(product)
+
+    def both(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        chosen = measuring if environ["PATH_INFO"].startswith("/bench/") else product
+        return chosen(environ, start_response)
+
+    return whole_bodies(both)
+
+
+def _measuring(product: Flask) -> Flask:
+    app = Flask("bench")
+    app.extensions["prefs"] = product.extensions["prefs"]
+    app.config["MAX_CONTENT_LENGTH"] = None
+    app.add_url_rule("/bench/noop", view_func=noop)
+    app.add_url_rule("/bench/driver", view_func=driver, methods=["POST"])
+    app.add_url_rule("/bench/query", view_func=query, methods=["POST"])
+    app.add_url_rule("/bench/text", view_func=text, methods=["POST"])
+    app.add_url_rule("/bench/events", view_func=events, methods=["POST"])
+    return app
+
+
+def noop() -> Response:
+    """Answer."""
+    return Response(b'{"status":"ok"}', mimetype="application/json")
+
+
+def driver() -> Response:
+    """Ask for one key, in the body, on a connection of this thread's own."""
+    rows = _ask([request.get_data()])
+    return Response(b'{"rows":%d}' % len(rows), mimetype="application/json")
+
+
+def query() -> Response:
+    """Ask for the keys in the body, 16 bytes each, sorted already."""
+    raw = request.get_data()
+    rows = _ask([raw[at : at + 16] for at in range(0, len(raw), 16)])
+    return Response(b'{"rows":%d}' % len(rows), mimetype="application/json")
+
+
+def text() -> Response:
+    """Check an inbound text's signature and read it."""
+    twilio._read_text(twilio._authentic_form())  # the floor is the product's own check, and nothing more
+    return Response(b"<Response/>", mimetype="text/xml")
+
+
+def events() -> Response:
+    """Check the signature of events, read them, and work out the keys of their addresses."""
+    raw = request.get_data()
+    sendgrid._check(raw)
+    found, _ = sendgrid._read(raw)
+    keys = current_app.extensions["prefs"].kit.address_keys
+    for event in found:
+        keys.candidates(parse_address(Channel.EMAIL, event.email))
+    return Response(status=204)
+
+
+def _ask(keys: list[bytes]) -> list[Any]:
+    found: list[Any] = []
+    if not os.environ["DATABASE_URL"].startswith("sqlite"):
+        many = {"keys": keys, "key": keys[0], "channel": "email"}
+        question = states.POSTGRES_ONE if len(keys) == 1 else states.POSTGRES_MANY
+        return _connection().cursor(binary=True).execute(question, many, prepare=True).fetchall()
+    for at in range(0, len(keys), states.SQLITE_PARAMETERS):
+        chunk = keys[at : at + states.SQLITE_PARAMETERS]
+        found += _connection().execute(states.sqlite_query(len(chunk)), (*chunk, "email")).fetchall()
+    return found
+
+
+def _connection() -> Any:
+    """Return this thread's own connection, set up as the product sets up its own."""
+    if not hasattr(_held, "connection"):
+        url = os.environ["DATABASE_URL"]
+        if url.startswith("sqlite"):
+            _held.connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        else:
+            _held.connection = psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+            _held.connection.execute(readers.SESSION)
+    return _held.connection

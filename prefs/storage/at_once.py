@@ -1,0 +1,255 @@
+"""One person's opt-out in one statement: looked at first, written only if nothing came between.
+
+The general way locks the address, reads, and writes in a dozen statements. Most opt-outs concern one
+address without a contact, and then two round trips do: a look without a lock, the fold in
+between, and a write that holds only if the address is still as it was (its last entry is the
+version). Where it is not, nothing was written and the caller goes the general way. Locks are
+taken in the general order: the writers' shared lock, then the address (reliability.md R6).
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from prefs.domain.ledger import Entry, with_id
+from prefs.storage import ledger
+from prefs.storage.base import WRITERS_LOCK, Store
+from prefs.storage.bulk import stored
+from prefs.storage.ledger import Book
+from prefs.storage.people import KnownAddress
+from prefs.storage.readers import Conflicting
+from prefs.storage.tables import to_microseconds
+
+_PROVISIONAL = 1 << 62
+"""Numbers that entries have until the database gives them theirs: above every real one."""
+
+_ENTRY = ledger.COLUMNS
+_STANDING = (
+    "address_key",
+    "channel",
+    "scope",
+    "fact",
+    "everywhere",
+    "entry_id",
+    "effective_at",
+    "until",
+    "sender",
+    "source",
+    "flag",
+)
+_SLOT = _STANDING[:5]
+
+_LOOK = f"""
+SELECT a.subject, a.key, a.kind, a.sealed, a.contact, a.last_entry, e.id, {", ".join(f"e.{name}" for name in _ENTRY)}
+FROM address AS a LEFT JOIN ledger_entry AS e ON e.subject = a.subject
+WHERE a.subject = COALESCE((SELECT subject FROM address WHERE key = {{key}}),
+                           (SELECT subject FROM address_alias WHERE key = {{key}}))
+ORDER BY e.id
+"""
+_LOOK_POSTGRES = _LOOK.format(key="%(key)b")
+_LOOK_SQLITE = _LOOK.format(key="?1")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An address as it was when looked at; ``last_entry`` is its version. ``is_new`` where we did not know it."""
+
+    known: KnownAddress
+    book: Book
+    last_entry: int
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A row that goes into another table with the same commit."""
+
+    table: str
+    values: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Writing:
+    """What is to be written: the entries of one act about one address, and rows beside them."""
+
+    look: Look
+    entries: Sequence[Entry]
+    beside: Sequence[Beside] = field(default_factory=tuple)
+
+
+def look(store: Store, key: bytes, new: KnownAddress) -> Look | None:
+    """Return what is on record about the address under a key, or ``new`` with nothing on record.
+
+    None where it belongs to a contact: then the contact's facts count too, and the general way
+    locks both. Raises ``StoreUnavailable``.
+    """
+    question = (_LOOK_SQLITE, (key,)) if store.is_sqlite else (_LOOK_POSTGRES, {"key": key})
+    rows = store.ask(question)
+    if not rows:
+        return Look(new, Book({new.subject: new}), 0, True)
+    subject, own_key, kind, sealed, contact, last_entry = rows[0][:6]
+    if contact is not None:
+        return None
+    known = KnownAddress(subject, own_key, type(new.kind)(kind), sealed, None)
+    book = Book({subject: known})
+    book.entries[subject] = [
+        ledger.entry_of(row[6], ledger.times_of(dict(zip(_ENTRY, row[7:], strict=True))))
+        for row in rows
+        if row[6] is not None
+    ]
+    return Look(known, book, last_entry, False)
+
+
+def write(store: Store, wanted: Writing) -> list[Entry] | None:
+    """Write it all, on disk when this returns, and return the entries with their numbers.
+
+    None where the address is no longer as it was when looked at; nothing was written then.
+
+    Raises:
+        StoreUnavailable: As ``Store.write``.
+    """
+    try:
+        numbers = _run_sqlite(store, wanted) if store.is_sqlite else _write_postgres(store, wanted)
+    except (Conflicting, sqlite3.IntegrityError):
+        return None  # somebody wrote the very same meanwhile
+    if numbers is None:
+        return None
+    return [with_id(entry, number) for entry, number in zip(wanted.entries, numbers, strict=True)]
+
+
+def _changes(wanted: Writing) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of ``standing`` to put and the slots to clear; numbers of new entries are provisional."""
+    known, before = wanted.look.known, wanted.look.book.entries
+    numbered = [with_id(entry, _PROVISIONAL + place) for place, entry in enumerate(wanted.entries)]
+    after = {known.subject: [*before[known.subject], *numbered]}
+    old = {_slot(row): row for row in ledger.standing_rows(known, before)}
+    new = {_slot(row): row for row in ledger.standing_rows(known, after)}
+    return [row for slot, row in new.items() if old.get(slot) != row], [old[slot] for slot in old if slot not in new]
+
+
+def _slot(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _SLOT)
+
+
+def _write_postgres(store: Store, wanted: Writing) -> list[int] | None:
+    put, clear = _changes(wanted)
+    look = wanted.look
+    places = tuple(row["entry_id"] - _PROVISIONAL if row["entry_id"] >= _PROVISIONAL else -1 for row in put)
+    beside = tuple((one.table, tuple(one.values)) for one in wanted.beside)
+    statement = _statement(look.is_new, len(wanted.entries), places, len(clear), beside)
+    given: dict[str, Any] = {
+        "lock": WRITERS_LOCK, "subject": look.known.subject, "key": look.known.key, "kind": look.known.kind.value,
+        "sealed": look.known.sealed, "last": look.last_entry,
+        "now": to_microseconds(wanted.entries[0].recorded_at),
+    }  # fmt: skip
+    for place, entry in enumerate(wanted.entries):
+        given |= {f"e{place}_{name}": stored(getattr(entry, name)) for name in _ENTRY}
+    for place, row in enumerate(put):
+        given |= {f"s{place}_{name}": stored(row[name]) for name in _STANDING}
+    for place, row in enumerate(clear):
+        given |= {f"c{place}_{name}": stored(row[name]) for name in _SLOT}
+    for place, one in enumerate(wanted.beside):
+        given |= {f"b{place}_{name}": stored(value) for name, value in one.values.items()}
+    rows = store.write_at_once(statement, given)
+    return list(rows[0]) if rows else None
+
+
+@lru_cache(maxsize=256)
+def _statement(
+    is_new: bool, entries: int, places: tuple[int, ...], clear: int, beside: tuple[tuple[str, tuple[str, ...]], ...]
+) -> str:
+    """Return the one statement for PostgreSQL.
+
+    Its parts see one snapshot and hang on ``who``, which has a row only where the address is
+    still as it was: the database looks again after waiting for the row's lock.
+    """
+    numbers = ", ".join(f"nextval('ledger_entry_id_seq') AS n{place}" for place in range(entries))
+    last = f"numbers.n{entries - 1}"
+    who = (
+        "INSERT INTO address (subject, key, kind, sealed, created_at, last_entry)"
+        f" SELECT %(subject)s, %(key)b, %(kind)s, %(sealed)b, %(now)s, {last} FROM numbers"
+        " ON CONFLICT DO NOTHING RETURNING subject"
+        if is_new
+        else f"UPDATE address AS a SET last_entry = {last} FROM numbers"
+        " WHERE a.subject = %(subject)s AND a.last_entry = %(last)s AND a.contact IS NULL RETURNING a.subject"
+    )
+    parts = [
+        "gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%(lock)s))",
+        f"numbers AS MATERIALIZED (SELECT {numbers} FROM gate)",
+        f"who AS ({who})",
+    ]
+    for place in range(entries):
+        values = ", ".join(f"%(e{place}_{name})s" for name in _ENTRY)
+        parts.append(
+            f"e{place} AS (INSERT INTO ledger_entry (id, {', '.join(_ENTRY)})"
+            f" SELECT numbers.n{place}, {values} FROM who, numbers)"
+        )
+    for row, place in enumerate(places):
+        parts.append(f"s{row} AS ({_put(row, place)})")
+    for row in range(clear):
+        slot = " AND ".join(f"{name} = %(c{row}_{name})s" for name in _SLOT)
+        parts.append(f"c{row} AS (DELETE FROM standing WHERE {slot} AND EXISTS (SELECT 1 FROM who))")
+    for row, (table, names) in enumerate(beside):
+        values = ", ".join(f"%(b{row}_{name})s" for name in names)
+        parts.append(f"b{row} AS (INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM who)")
+    found = ", ".join(f"numbers.n{place}" for place in range(entries))
+    return f"WITH {', '.join(parts)} SELECT {found} FROM who, numbers"
+
+
+def _put(row: int, place: int) -> str:
+    values = [f"%(s{row}_{name})s" if name != "entry_id" or place < 0 else f"numbers.n{place}" for name in _STANDING]
+    changed = ", ".join(f"{name} = excluded.{name}" for name in _STANDING[5:])
+    return (
+        f"INSERT INTO standing ({', '.join(_STANDING)}) SELECT {', '.join(values)} FROM who, numbers"
+        f" ON CONFLICT ({', '.join(_SLOT)}) DO UPDATE SET {changed}"
+    )
+
+
+def _run_sqlite(store: Store, wanted: Writing) -> list[int] | None:
+    with store.write() as connection:
+        return _write_sqlite(connection.connection.driver_connection, wanted)
+
+
+def _write_sqlite(driver: Any, wanted: Writing) -> list[int] | None:
+    run: Callable[..., Any] = driver.execute
+    look = wanted.look
+    known = look.known
+    if look.is_new:
+        made = (
+            known.subject,
+            known.key,
+            known.kind.value,
+            known.sealed,
+            to_microseconds(wanted.entries[0].recorded_at),
+        )
+        if run(_NEW_ADDRESS, made).rowcount != 1:
+            return None
+    elif run(_AS_IT_WAS, (known.subject, look.last_entry)).fetchone() is None:
+        return None
+    numbers = [run(_NEW_ENTRY, [stored(getattr(entry, name)) for name in _ENTRY]).lastrowid for entry in wanted.entries]
+    put, clear = _changes(wanted)
+    for row in put:
+        if row["entry_id"] >= _PROVISIONAL:
+            row["entry_id"] = numbers[row["entry_id"] - _PROVISIONAL]
+        run(_PUT_STANDING, [stored(row[name]) for name in _STANDING])
+    for row in clear:
+        run(_CLEAR_STANDING, [stored(row[name]) for name in _SLOT])
+    for one in wanted.beside:
+        names = ", ".join(one.values)
+        run(
+            f"INSERT INTO {one.table} ({names}) VALUES ({', '.join('?' * len(one.values))})",
+            [stored(value) for value in one.values.values()],
+        )
+    run("UPDATE address SET last_entry = ? WHERE subject = ?", (numbers[-1], known.subject))
+    return numbers
+
+
+_NEW_ADDRESS = (
+    "INSERT INTO address (subject, key, kind, sealed, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_AS_IT_WAS = "SELECT 1 FROM address WHERE subject = ? AND last_entry = ? AND contact IS NULL"
+_NEW_ENTRY = f"INSERT INTO ledger_entry ({', '.join(_ENTRY)}) VALUES ({', '.join('?' * len(_ENTRY))})"
+_PUT_STANDING = f"INSERT OR REPLACE INTO standing ({', '.join(_STANDING)}) VALUES ({', '.join('?' * len(_STANDING))})"
+_CLEAR_STANDING = "DELETE FROM standing WHERE " + " AND ".join(f"{name} = ?" for name in _SLOT)
