@@ -12,13 +12,14 @@ from prefs.api.http import Reply, caller, endpoint, entry_key
 from prefs.domain.address import parse_address
 from prefs.domain.decision import Decision
 from prefs.domain.ledger import ALL, Entry
-from prefs.domain.terms import Channel, Outcome
+from prefs.domain.reasons import SUPPRESSION_REASONS
+from prefs.domain.terms import Channel, Outcome, Reason
 from prefs.edge import MB, body_limit, services
 from prefs.errors import InvalidInput, PrefsError
 from prefs.services.decisions import Answer, Asked, record_id
 from prefs.services.linking import MessageLinks
 from prefs.services.sending import MessageRequest
-from prefs.services.suppression import Agreement, SuppressionView, Wish
+from prefs.services.suppression import Agreement, Search, SuppressionView, Wish
 
 bp = Blueprint("api", __name__, url_prefix="/v1")
 
@@ -83,14 +84,24 @@ def add_suppressions(body: schemas.SuppressionBatchBody) -> Reply:
 @bp.get("/suppressions")
 @endpoint("read", answer="A list of suppressions")
 def list_suppressions() -> Reply:
-    """The blocks that stand about one address on a channel."""
-    channel, to = request.args.get("channel"), request.args.get("to")
-    if not channel or not to:
-        raise InvalidInput("Name the `channel` and the address in `to`.", field="to", code="missing")
-    found = services().suppressions.of_address(_channel(channel), to)
-    wanted = {name: request.args[name] for name in ("reason", "scope") if name in request.args}
-    kept = [one for one in found if all(getattr(one, name) == value for name, value in wanted.items())]
-    return Reply({"data": [_suppression(one) for one in kept], "next": None})
+    """The blocks that stand, newest first: of everybody, or about one address on a channel."""
+    known = {"channel", "to", "reason", "scope", "limit", "after"}
+    for name in request.args.keys() - known:
+        raise InvalidInput(f"Filters are: {', '.join(sorted(known))}.", field=name, code="unknown_field")
+    given = request.args
+    limit = _number("limit", 100)
+    if not 1 <= limit <= 1000:
+        raise InvalidInput("A part has 1 to 1000 lines.", field="limit")
+    search = Search(
+        channel=_channel(given["channel"]) if "channel" in given else None,
+        to=given.get("to"),
+        reason=_suppression_reason(given["reason"]) if "reason" in given else None,
+        scope=given.get("scope"),
+        after=given.get("after"),
+        limit=limit,
+    )
+    found, following = services().suppressions.search(search)
+    return Reply({"data": [_suppression(one) for one in found], "next": following})
 
 
 @bp.post("/suppressions/<suppression>/lift")
@@ -239,6 +250,12 @@ def _channel(word: str) -> Channel:
         return Channel(word)
     except ValueError as error:
         raise InvalidInput(f"Channels are: {', '.join(Channel)}.", field="channel") from error
+
+
+def _suppression_reason(word: str) -> Reason:
+    if word not in SUPPRESSION_REASONS:
+        raise InvalidInput(f"Reasons are: {', '.join(sorted(SUPPRESSION_REASONS))}.", field="reason")
+    return Reason(word)
 
 
 def _answer(answer: Answer, *, links: bool) -> dict[str, Any]:

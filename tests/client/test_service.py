@@ -92,9 +92,11 @@ def test_stops_are_listed_and_lifted(live: Live, kind: str) -> None:
     made = ask(kind, live.url, "suppress", "email", ADA, scope="topic:events", key=live.key)
 
     listed = ask(kind, live.url, "suppressions", "email", ADA, key=live.key)
+    everybody = ask(kind, live.url, "suppressions", scope="topic:events", limit=10, key=live.key)
     lifted = ask(kind, live.url, "lift", made.id, evidence="Call of 24 November", source="phone", key=live.key)
 
     assert [one.id for one in listed.data] == [made.id] == [lifted.id]
+    assert listed == everybody
     assert ask(kind, live.url, "suppressions", "email", ADA, key=live.key).data == ()
 
 
