@@ -11,6 +11,7 @@ from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.catalogue import Catalogues
 from prefs.services.confirming import Confirming
+from prefs.services.contact_choices import ContactChoices
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
@@ -61,6 +62,7 @@ class Services:
     retention: Retention
     suppressions: Suppressions
     contacts: Contacts
+    contact_choices: ContactChoices
     inbound: Inbound
     sending: Sending
     linking: Linking
@@ -164,6 +166,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         retention=retention,
         suppressions=Suppressions(kit, errands),
         contacts=Contacts(kit),
+        contact_choices=ContactChoices(kit),
         inbound=inbound,
         sending=sending,
         linking=linking,

@@ -15,7 +15,8 @@ from prefs.domain.ledger import ALL, Entry
 from prefs.domain.reasons import SUPPRESSION_REASONS
 from prefs.domain.terms import Channel, Outcome, Reason
 from prefs.edge import MB, body_limit, services
-from prefs.errors import InvalidInput, PrefsError
+from prefs.errors import InvalidInput, NotAllowed, PrefsError
+from prefs.services.contact_choices import Change, HistoryLine, Report
 from prefs.services.decisions import Answer, Asked, record_id
 from prefs.services.linking import MessageLinks
 from prefs.services.sending import MessageRequest
@@ -141,6 +142,40 @@ def read_contact(external_id: str) -> Reply:
     return Reply(asdict(services().contacts.get(external_id)))
 
 
+@bp.get("/contacts/<external_id>/preferences")
+@endpoint("contacts", answer="A choice per address, channel and marketing topic")
+def read_preferences(external_id: str) -> Reply:
+    """What a contact gets now, and why not what it does not get."""
+    choices = services().contact_choices.view(external_id)
+    return Reply({"data": [asdict(one) for one in choices], "next": None})
+
+
+@bp.patch("/contacts/<external_id>/preferences")
+@endpoint("contacts", body=schemas.PreferencesBody, answer="What came of each change", changes=True)
+def change_preferences(body: schemas.PreferencesBody, external_id: str) -> Reply:
+    """Report what a contact told you: stops count always, starts need the scope `consent` and no later stop."""
+    if any(change.send for change in body.changes) and not {"consent", "admin"} & set(caller().scopes):
+        raise NotAllowed("Changing a choice to `send` needs the scope `consent` too.")
+    report = Report(
+        changes=[Change(**dict(change)) for change in body.changes],
+        source=body.source,
+        evidence=body.evidence,
+        occurred_at=body.occurred_at,
+    )
+    changed = services().contact_choices.report(external_id, report, actor=caller().id, key=entry_key())
+    return Reply({"data": [asdict(one) for one in changed], "next": None})
+
+
+@bp.get("/contacts/<external_id>/history")
+@endpoint("contacts", answer="Ledger entries about the contact, oldest first")
+def read_history(external_id: str) -> Reply:
+    """Everything that ever changed a contact's standing, oldest first."""
+    after, limit = _number("after", 0), min(_number("limit", 100), 1000)
+    lines, following = services().contact_choices.history(external_id, after, limit)
+    data = [_line(line) for line in lines]
+    return Reply({"data": data, "next": str(following) if following else None})
+
+
 @bp.post("/links")
 @endpoint("decide", body=schemas.LinksBody, answer="Links and headers")
 def make_links(body: schemas.LinksBody) -> Reply:
@@ -237,6 +272,13 @@ def _change(entry: Entry) -> dict[str, Any]:
         "recorded_at": _time(entry.recorded_at),
         "until": _time(entry.until),
     }
+
+
+def _line(line: HistoryLine) -> dict[str, Any]:
+    """Return an entry about one contact: the feed's fields, with the address in place of the subject."""
+    found = _change(line.entry)
+    found.pop("subject")
+    return {**found, "to": line.to, "occurred_at": _time(line.entry.occurred_at)}
 
 
 def _wish(body: schemas.SuppressionBody) -> Wish:

@@ -279,7 +279,7 @@ class Suppressions:
                 at=given.occurred_at,
                 until=given.expires_at,
             )
-            _refuse_over_stop(book.standing(known), entry, stated=given.occurred_at is not None)
+            refuse_over_stop(book.standing(known), entry, stated=given.occurred_at is not None)
             if given.double_opt_in:
                 entry = start(doing, book, known.subject, given.channel, topic=topic.number, kind=ConsentKind.PENDING)
             added = ledger.append(connection, book, [entry])
@@ -459,7 +459,7 @@ def _ends_at(given: Agreement) -> datetime | None:
     return min(ends, given.expires_at) if given.expires_at else ends
 
 
-def _refuse_over_stop(facts: Sequence[Standing], entry: Entry, *, stated: bool) -> None:
+def refuse_over_stop(facts: Sequence[Standing], entry: Entry, *, stated: bool) -> None:
     """Refuse a consent that a standing opt-out outranks (contract D7)."""
     for fact in facts:
         reason = fact.reason
