@@ -11,9 +11,12 @@ from prefs.client.answers import (
     BatchDecision,
     Change,
     Channel,
+    Choice,
+    ChoiceResult,
     Consent,
     Contact,
     Decision,
+    HistoryEntry,
     Links,
     Message,
     MessageClass,
@@ -46,7 +49,7 @@ from prefs.client.errors import (
     Unreachable,
 )
 from prefs.client.guard import AsyncGuard, Clearance, Guard
-from prefs.client.operations import NewSuppression
+from prefs.client.operations import ChoiceChange, NewSuppression
 from prefs.client.protocol import Patience, Request, Response
 
 __all__ = [
@@ -59,6 +62,9 @@ __all__ = [
     "Blocked",
     "Change",
     "Channel",
+    "Choice",
+    "ChoiceChange",
+    "ChoiceResult",
     "Clearance",
     "Client",
     "ClientError",
@@ -71,6 +77,7 @@ __all__ = [
     "FieldError",
     "Forbidden",
     "Guard",
+    "HistoryEntry",
     "Invalid",
     "Links",
     "Message",

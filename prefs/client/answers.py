@@ -345,6 +345,86 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Whether a topic goes to one of a contact's addresses on a channel, and if not, why."""
+
+    channel: str
+    to: str | None = field(repr=False)
+    topic: str
+    send: bool
+    reason: str | None
+
+    @classmethod
+    def read(cls, found: Fields) -> "Choice":
+        """Return one line of a contact's choices."""
+        return cls(
+            found.text("channel"),
+            found.maybe_text("to"),
+            found.text("topic"),
+            found.truth("send"),
+            found.maybe_text("reason"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceResult:
+    """What came of a change: ``stopped``, ``started``, ``unchanged``, or ``refused`` with its code."""
+
+    channel: str
+    to: str | None = field(repr=False)
+    topic: str | None
+    result: str
+    code: str | None
+
+    @classmethod
+    def read(cls, found: Fields) -> "ChoiceResult":
+        """Return one line of the answer."""
+        return cls(
+            found.text("channel"),
+            found.maybe_text("to"),
+            found.maybe_text("topic"),
+            found.text("result"),
+            found.maybe_text("code"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One entry about a contact; ``to`` is None where it is about the contact as a whole."""
+
+    position: int
+    act: str
+    channel: str
+    to: str | None = field(repr=False)
+    scope: str
+    reason: str | None
+    consent: str | None
+    source: str
+    occurred_at: datetime
+    effective_at: datetime
+    recorded_at: datetime
+    until: datetime | None
+
+    @classmethod
+    def read(cls, found: Fields) -> "HistoryEntry":
+        """Return one line of a contact's history."""
+        return cls(
+            position=found.number("position"),
+            act=found.text("act"),
+            channel=found.text("channel"),
+            to=found.maybe_text("to"),
+            scope=found.text("scope"),
+            reason=found.maybe_text("reason"),
+            consent=found.maybe_text("consent"),
+            source=found.text("source"),
+            occurred_at=found.moment("occurred_at"),
+            effective_at=found.moment("effective_at"),
+            recorded_at=found.moment("recorded_at"),
+            until=found.maybe_moment("until"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """A part of a list; ``next`` is what to give as ``after`` for the part behind it, None at the end."""
 

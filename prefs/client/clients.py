@@ -98,6 +98,9 @@ class Client:
     message = _blocking(operations.message)
     save_contact = _blocking(operations.save_contact)
     contact = _blocking(operations.contact)
+    preferences = _blocking(operations.preferences)
+    change_preferences = _blocking(operations.change_preferences)
+    history = _blocking(operations.history)
     changes = _blocking(operations.changes)
     topics = _blocking(operations.topics)
 
@@ -173,6 +176,9 @@ class AsyncClient:
     message = _awaiting(operations.message)
     save_contact = _awaiting(operations.save_contact)
     contact = _awaiting(operations.contact)
+    preferences = _awaiting(operations.preferences)
+    change_preferences = _awaiting(operations.change_preferences)
+    history = _awaiting(operations.history)
     changes = _awaiting(operations.changes)
     topics = _awaiting(operations.topics)
 

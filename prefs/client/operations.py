@@ -20,9 +20,12 @@ from prefs.client.answers import (
     BatchDecision,
     Change,
     Channel,
+    Choice,
+    ChoiceResult,
     Consent,
     Contact,
     Decision,
+    HistoryEntry,
     Links,
     Message,
     MessageClass,
@@ -57,6 +60,16 @@ class NewSuppression:
     until: datetime | None = None
     reference: str | None = None
     note: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceChange:
+    """A choice to change; without ``topic`` all marketing of the channel (stops only), without ``to`` every address."""
+
+    channel: Channel
+    send: bool
+    topic: str | None = None
+    to: str | None = field(default=None, repr=False)
 
 
 def decide(
@@ -259,6 +272,36 @@ def contact(external_id: str) -> Operation[Contact]:
     """Read a contact."""
     found = yield Call("GET", f"/v1/contacts/{_segment(external_id)}")
     return Contact.read(found.fields)
+
+
+def preferences(external_id: str) -> Operation[tuple[Choice, ...]]:
+    """Tell what a contact gets now, for each address, channel and marketing topic."""
+    found = yield Call("GET", f"/v1/contacts/{_segment(external_id)}/preferences")
+    return found.fields.each("data", Choice.read)
+
+
+def change_preferences(
+    external_id: str,
+    changes: Iterable[ChoiceChange],
+    *,
+    source: str,
+    evidence: Mapping[str, Any] | None = None,
+    occurred_at: datetime | None = None,
+    idempotency_key: str | None = None,
+) -> Operation[tuple[ChoiceResult, ...]]:
+    """Report what a contact told you: stops first, then starts, which a later stop refuses one by one."""
+    listed = [_body({name: getattr(one, name) for name in ChoiceChange.__slots__}) for one in changes]
+    body = {"changes": listed, **_body({"source": source, "evidence": evidence, "occurred_at": occurred_at})}
+    path = f"/v1/contacts/{_segment(external_id)}/preferences"
+    found = yield Call("PATCH", path, body=body, key=_key(idempotency_key))
+    return found.fields.each("data", ChoiceResult.read)
+
+
+def history(external_id: str, after: int = 0, *, limit: int = 1000) -> Operation[Page[HistoryEntry]]:
+    """Read everything that ever changed a contact's standing, oldest first."""
+    path = f"/v1/contacts/{_segment(external_id)}/history"
+    found = yield Call("GET", path, query={"after": str(after), "limit": str(limit)})
+    return read_page(found.fields, HistoryEntry.read)
 
 
 def changes(after: int = 0, *, limit: int = 1000) -> Operation[Page[Change]]:

@@ -7,6 +7,7 @@ import pytest
 
 from prefs.client import (
     Blocked,
+    ChoiceChange,
     Conflict,
     Forbidden,
     Invalid,
@@ -128,6 +129,22 @@ def test_a_contact_is_found_under_whatever_id_it_has(live: Live, kind: str, exte
     assert found == saved
     assert (found.external_id, found.country, set(found.addresses)) == (external_id, "DE", set(addresses))
     assert ask(kind, live.url, "decide", "sms", contact=external_id, topic="account", key=live.key).to == BEN
+
+
+def test_a_contacts_choices_are_read_changed_and_remembered(live: Live, kind: str) -> None:
+    ask(kind, live.url, "save_contact", "ada", [("email", ADA), ("sms", BEN)], key=live.key)
+    changes = [ChoiceChange("sms", True, "events"), ChoiceChange("email", False)]
+
+    results = ask(kind, live.url, "change_preferences", "ada", changes, source="phone", key=live.key)
+
+    choices = {(one.channel, one.topic): one.send for one in ask(kind, live.url, "preferences", "ada", key=live.key)}
+    past = ask(kind, live.url, "history", "ada", key=live.key)
+    assert [(one.channel, one.result) for one in results] == [("email", "stopped"), ("sms", "started")]
+    assert (choices["sms", "events"], choices["email", "events"]) == (True, False)
+    assert [(line.act, line.to, line.source) for line in past.data] == [
+        ("opt_out", ADA, "phone"),
+        ("opt_in", BEN, "phone"),
+    ]
 
 
 def test_a_message_is_taken_and_followed(live: Live, kind: str) -> None:
