@@ -1,6 +1,7 @@
 """The readable API reference at ``/v1/docs``: from the endpoints themselves and ``reference.toml``."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from prefs.api.http import ENDPOINTS, Endpoint
+from prefs.domain.reasons import STATABLE_REASONS
+from prefs.domain.terms import Reason
 
 OTHERS = "More"
+_ONE_OF = re.compile(r"\^\(([a-z_|]+)\)\$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,11 @@ def errors() -> list[ErrorLine]:
     return sorted(lines, key=lambda line: line.status)
 
 
+def fields_of(endpoint: Endpoint) -> tuple[FieldLine, ...]:
+    """Return the fields of an endpoint's body, those inside lists too."""
+    return tuple(_fields(endpoint.body.model_json_schema())) if endpoint.body else ()
+
+
 def _lines(
     names: list[str], places: Mapping[str, tuple[str, str]], examples: Mapping[str, Any], base_url: str
 ) -> tuple[EndpointLine, ...]:
@@ -97,9 +106,8 @@ def _lines(
 
 
 def _line(endpoint: Endpoint, method: str, path: str, example: Mapping[str, Any] | None, base_url: str) -> EndpointLine:
-    fields = tuple(_fields(endpoint.body.model_json_schema())) if endpoint.body else ()
     curl = _curl(method, path, example, base_url) if example else None
-    return EndpointLine(endpoint, method, path, fields, curl, example.get("answer") if example else None)
+    return EndpointLine(endpoint, method, path, fields_of(endpoint), curl, example.get("answer") if example else None)
 
 
 def filled(path: str, values: Mapping[str, str]) -> str:
@@ -146,7 +154,13 @@ def _resolved(field: Mapping[str, Any], kinds: Mapping[str, Any]) -> Mapping[str
 
 def _kind(field: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
     if "enum" in field:
-        return ", ".join(str(word) for word in field["enum"])
+        # Of the reasons there are, callers may state some (contract D13).
+        return ", ".join(
+            word for word in field["enum"] if set(field["enum"]) != set(Reason) or word in STATABLE_REASONS
+        )
+    words_of = _ONE_OF.fullmatch(str(field.get("pattern", "")))
+    if words_of:
+        return words_of[1].replace("|", ", ")
     if field.get("format") == "date-time":
         return "RFC 3339 time"
     if field.get("type") == "array":

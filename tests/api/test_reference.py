@@ -157,5 +157,21 @@ def test_every_curl_of_the_page_is_one_line_of_shell(world: World, name: str) ->
     assert "{" not in (lines[name].curl or "").partition("-d")[0]
 
 
+def test_fields_say_what_may_stand_there() -> None:
+    with_fields = {
+        name: {field.name: field for field in reference.fields_of(endpoint)} for name, endpoint in ENDPOINTS.items()
+    }
+
+    suppression = with_fields["add_suppression"]
+    assert suppression["channel"].kind == "email, sms, voice, whatsapp, push, postal, any"
+    assert suppression["channel"].required
+    assert "complaint" in suppression["reason"].kind
+    assert "quiet_hours" not in suppression["reason"].kind
+    assert with_fields["add_suppressions"]["suppressions[].to"].kind == "text"
+    assert with_fields["decide_batch"]["to"].kind == "list, up to 50,000"
+    unexplained = {place for fields in with_fields.values() for place, field in fields.items() if not field.meaning}
+    assert not unexplained, f"say in prefs/api/reference.toml what these are: {sorted(unexplained)}"
+
+
 def test_the_table_is_read_once() -> None:
     assert tomllib.loads((ROOT / "prefs/api/reference.toml").read_text()) == reference.table()
