@@ -115,7 +115,7 @@ class Client:
 
 
 class AsyncClient:
-    """The same for asyncio and trio. Use it in the event loop that made it: ``async with AsyncClient(…)``."""
+    """The same for asyncio. Use it in the event loop that made it: ``async with AsyncClient(…)``."""
 
     def __init__(
         self,

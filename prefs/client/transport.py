@@ -123,7 +123,7 @@ class BlockingSender:
 
 
 class AwaitingSender:
-    """The same on asyncio or trio, for one event loop."""
+    """The same on asyncio, for one event loop."""
 
     def __init__(self, target: Target, *, context: ssl.SSLContext | None, connections: int) -> None:
         self._target = target

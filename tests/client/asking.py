@@ -7,11 +7,12 @@ import anyio
 from prefs.client import AsyncClient, AsyncGuard, Clearance, Client, Guard, Patience
 
 KINDS = ("blocking", "awaiting")
-QUICK = Patience(connect=0.5, answer=0.5, bulk=20, attempts=3, first_wait=0.01, longest_wait=1.1)
+CALM = Patience(connect=10, answer=20, first_wait=0.01, longest_wait=1.1)
+QUICK = Patience(connect=1, answer=1, first_wait=0.01, longest_wait=1.1)
 KEY = "prf_test_key"
 
 
-def ask(kind: str, url: str, name: str, *args: Any, key: str = KEY, patience: Patience = QUICK, **more: Any) -> Any:
+def ask(kind: str, url: str, name: str, *args: Any, key: str = KEY, patience: Patience = CALM, **more: Any) -> Any:
     """Carry out one operation with a client of its own."""
     if kind == "blocking":
         with Client(url, key, patience=patience) as client:
@@ -38,7 +39,7 @@ def follow(kind: str, url: str, after: int, *, key: str) -> list[Any]:
 
 
 def clear(
-    kind: str, url: str, name: str, *args: Any, key: str = KEY, patience: Patience = QUICK, **more: Any
+    kind: str, url: str, name: str, *args: Any, key: str = KEY, patience: Patience = CALM, **more: Any
 ) -> Clearance:
     """Pass a guard and return its clearance; raises what the guard raises."""
     if kind == "blocking":
@@ -58,11 +59,11 @@ def clear(
 def sendable(kind: str, url: str, *args: Any, key: str = KEY) -> list[str]:
     """Return what a guard lets through of a list."""
     if kind == "blocking":
-        with Client(url, key, patience=QUICK) as client:
+        with Client(url, key, patience=CALM) as client:
             return Guard(client).sendable(*args)
 
     async def run() -> list[str]:
-        async with AsyncClient(url, key, patience=QUICK) as client:
+        async with AsyncClient(url, key, patience=CALM) as client:
             return await AsyncGuard(client).sendable(*args)
 
     return anyio.run(run)

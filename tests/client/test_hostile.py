@@ -1,11 +1,13 @@
 """What the client makes of a peer without manners: in time, whole, unambiguous, or not at all."""
 
+import json
 import os
 import socket
 import ssl
 import threading
 import time
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from prefs.client import (
     Unreachable,
 )
 from prefs.client.transport import _Deadline
-from tests.client.asking import KEY, QUICK, ask
+from tests.client import asking
+from tests.client.asking import KEY, QUICK
 from tests.double.hostile import (
     Behaviour,
     Hostile,
@@ -43,6 +46,7 @@ from tests.double.hostile import (
 from tests.make import ADA
 
 QUESTION = ("decide", "email", ADA)
+ask = partial(asking.ask, patience=QUICK)
 SUPPRESSION = {
     "id": "sup_1",
     "channel": "email",
@@ -80,7 +84,7 @@ def test_an_attempt_ends_in_time_whatever_the_other_side_does(
     with pytest.raises(TimedOut):
         decide(kind, hostile, patience=Patience(answer=0.4, attempts=1))
 
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3
 
 
 def test_a_body_byte_by_byte_ends_in_time_too(hostile: Hostile, kind: str) -> None:
@@ -94,7 +98,7 @@ def test_a_body_byte_by_byte_ends_in_time_too(hostile: Hostile, kind: str) -> No
     with pytest.raises(TimedOut):
         decide(kind, hostile, patience=Patience(answer=0.4, attempts=1))
 
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3
 
 
 def test_a_decision_takes_no_longer_than_the_patience_says(hostile: Hostile, kind: str) -> None:
@@ -105,7 +109,7 @@ def test_a_decision_takes_no_longer_than_the_patience_says(hostile: Hostile, kin
     with pytest.raises(TimedOut):
         decide(kind, hostile, patience=patience)
 
-    assert time.monotonic() - began < patience.longest + 0.5
+    assert time.monotonic() - began < patience.longest + 2
     assert len(hostile.asked) == 3
 
 
@@ -239,8 +243,8 @@ ALLOWED = decision({"channel": "email", "to": ADA, "topic": "events"})
         pytest.param(answer("true"), id="not an object"),
         pytest.param(answer([ALLOWED]), id="a list"),
         pytest.param(answer("[" * 100_000), id="too deep"),
-        pytest.param(answer('{"allowed":false,"allowed":true}'), id="a name twice"),
-        pytest.param(answer('{"ledger_position":NaN}'), id="NaN"),
+        pytest.param(answer('{"allowed":false,' + json.dumps(ALLOWED)[1:]), id="a name twice"),
+        pytest.param(answer('{"more":NaN,' + json.dumps(ALLOWED)[1:]), id="NaN"),
         pytest.param(answer("<h1>Not found</h1>", 404, "text/html"), id="somebody else's 404"),
         pytest.param(answer("{}", 404, "application/problem+json"), id="a problem without a code"),
         pytest.param(echo_decision(allowed="true"), id="allowed is a text"),
@@ -304,8 +308,6 @@ def test_a_list_is_also_split_by_its_size(hostile: Hostile, kind: str, monkeypat
     from prefs.client import operations
 
     def run(peer: socket.socket, asked: bytes) -> bool:
-        import json
-
         to = json.loads(asked)["to"]
         answers = [{"to": one, "allowed": True, "outcome": "allowed", "reason": None} for one in to]
         counts = {"allowed": len(to), "blocked": 0, "deferred": 0}
