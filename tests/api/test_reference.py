@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = {one["name"]: one for one in reference.table()["example"]}
 # What a caller of the API never meets: set-up, the catalogue's file, webhooks, public pages, health.
 NOT_OF_THE_API = {
+    "already_decided",
     "bad_timestamp",
     "bad_toml",
     "error",
