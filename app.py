@@ -7,7 +7,7 @@ from flask import Flask
 
 import prefs
 from prefs import edge, logs
-from prefs.api import monitoring
+from prefs.api import docs, monitoring
 from prefs.api.door import Door
 from prefs.api.http import ENDPOINTS, JSON_TYPE
 from prefs.api.routes import bp as api
@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         development=settings.is_development,
     )
     pages.install(app)
+    docs.install(app)
     public = (pages.bp, unsubscribe.bp, preferences.bp, stop.bp, confirm.bp, rights.bp)
     for blueprint in (api, monitoring.bp, webhooks, *public, health.bp, dev.bp):
         app.register_blueprint(blueprint)

@@ -33,6 +33,7 @@ STATUSES: tuple[tuple[type[errors.PrefsError], int], ...] = (
     (errors.NotFound, 404),
     (errors.InvalidLink, 404),
     (errors.NotAuthentic, 403),
+    (errors.NotAllowed, 403),
     (errors.Conflict, 409),
     (errors.StoreUnavailable, 503),
     (errors.ProviderError, 502),

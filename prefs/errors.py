@@ -9,6 +9,7 @@
     ├── NotFound               404
     ├── InvalidLink            404  bad or foreign token
     ├── NotAuthentic           403  webhook signature
+    ├── NotAllowed             403  a key without the scope this needs
     ├── Conflict               409
     ├── StoreUnavailable       503  the database cannot take or give facts just now
     └── ProviderError          502  permanent: bool
@@ -69,6 +70,12 @@ class NotAuthentic(PrefsError):
     """A webhook whose signature is missing, wrong or unreadable, or not configured."""
 
     code = "not_authentic"
+
+
+class NotAllowed(PrefsError):
+    """The caller is known and may not do this."""
+
+    code = "forbidden"
 
 
 class Conflict(PrefsError):

@@ -11,6 +11,7 @@ from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.catalogue import Catalogues
 from prefs.services.confirming import Confirming
+from prefs.services.contact_choices import ContactChoices
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
@@ -65,6 +66,7 @@ class Services:
     suppressions: Suppressions
     contacts: Contacts
     numbers: Numbers
+    contact_choices: ContactChoices
     inbound: Inbound
     texts: Texts
     sending: Sending
@@ -172,6 +174,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         suppressions=Suppressions(kit, errands),
         contacts=Contacts(kit),
         numbers=numbers,
+        contact_choices=ContactChoices(kit),
         inbound=inbound,
         texts=Texts(kit),
         sending=sending,

@@ -53,3 +53,24 @@ def test_help_loads_no_sdk() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_client_loads_nothing_of_the_server() -> None:
+    """It runs in programs where only httpcore and anyio are installed."""
+    code = (
+        "import sys; before = set(sys.modules); import prefs.client;"
+        "print(*sorted({n for n in sys.modules if n.startswith('prefs.') and not n.startswith('prefs.client')}"
+        " | {n.partition('.')[0] for n in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert set(done.stdout.split()) <= {
+        "prefs",
+        "httpcore",
+        "h11",
+        "anyio",
+        "certifi",
+        "idna",
+        "sniffio",
+        "typing_extensions",
+    }

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from the endpoints themselves: one source for code and docs."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from flask import current_app
@@ -61,15 +62,25 @@ def document(base_url: str) -> dict[str, Any]:
     }
 
 
-def _paths() -> dict[str, Any]:
-    paths: dict[str, Any] = {}
+def places() -> dict[str, tuple[str, str]]:
+    """Return each endpoint's method and path."""
+    return {entry.name: (method, path) for entry, method, path, _ in _routes()}
+
+
+def _routes() -> Iterator[tuple[Endpoint, str, str, list[str]]]:
     for rule in current_app.url_map.iter_rules():
         entry = ENDPOINTS.get(rule.endpoint.rpartition(".")[2]) if rule.endpoint.startswith("api.") else None
         if entry is None:
             continue
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in sorted((rule.methods or set()) & _METHODS):
-            paths.setdefault(path, {})[method.lower()] = _operation(entry, sorted(rule.arguments))
+            yield entry, method, path, sorted(rule.arguments)
+
+
+def _paths() -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for entry, method, path, arguments in _routes():
+        paths.setdefault(path, {})[method.lower()] = _operation(entry, arguments)
     return paths
 
 

@@ -11,13 +11,15 @@ from prefs.api import batches, schemas
 from prefs.api.http import Reply, caller, endpoint, entry_key, read_body, refusal_of
 from prefs.domain.address import parse_address
 from prefs.domain.ledger import ALL, Entry
-from prefs.domain.terms import Channel
+from prefs.domain.reasons import SUPPRESSION_REASONS
+from prefs.domain.terms import Channel, Reason
 from prefs.edge import MB, body_limit, services
-from prefs.errors import InvalidInput, PrefsError
+from prefs.errors import InvalidInput, NotAllowed, PrefsError
+from prefs.services.contact_choices import Change, HistoryLine, Report
 from prefs.services.decisions import Answer, Asked, record_id
 from prefs.services.linking import MessageLinks
 from prefs.services.sending import MessageRequest
-from prefs.services.suppression import Agreement, SuppressionView, Wish
+from prefs.services.suppression import Agreement, Search, SuppressionView, Wish
 
 if TYPE_CHECKING:
     from prefs.wiring import Services
@@ -96,14 +98,24 @@ def add_suppressions(body: schemas.SuppressionBatchBody) -> Reply:
 @bp.get("/suppressions")
 @endpoint("read", answer="A list of suppressions")
 def list_suppressions() -> Reply:
-    """The blocks that stand about one address on a channel."""
-    channel, to = request.args.get("channel"), request.args.get("to")
-    if not channel or not to:
-        raise InvalidInput("Name the `channel` and the address in `to`.", field="to", code="missing")
-    found = services().suppressions.of_address(_channel(channel), to)
-    wanted = {name: request.args[name] for name in ("reason", "scope") if name in request.args}
-    kept = [one for one in found if all(getattr(one, name) == value for name, value in wanted.items())]
-    return Reply({"data": [_suppression(one) for one in kept], "next": None})
+    """The blocks that stand, newest first: of everybody, or about one address on a channel."""
+    known = {"channel", "to", "reason", "scope", "limit", "after"}
+    for name in request.args.keys() - known:
+        raise InvalidInput(f"Filters are: {', '.join(sorted(known))}.", field=name, code="unknown_field")
+    given = request.args
+    limit = _number("limit", 100)
+    if not 1 <= limit <= 1000:
+        raise InvalidInput("A part has 1 to 1000 lines.", field="limit")
+    search = Search(
+        channel=_channel(given["channel"]) if "channel" in given else None,
+        to=given.get("to"),
+        reason=_suppression_reason(given["reason"]) if "reason" in given else None,
+        scope=given.get("scope"),
+        after=given.get("after"),
+        limit=limit,
+    )
+    found, following = services().suppressions.search(search)
+    return Reply({"data": [_suppression(one) for one in found], "next": following})
 
 
 @bp.post("/suppressions/<suppression>/lift")
@@ -141,6 +153,40 @@ def save_contact(body: schemas.ContactBody, external_id: str) -> Reply:
 def read_contact(external_id: str) -> Reply:
     """A contact with its addresses."""
     return Reply(asdict(services().contacts.get(external_id)))
+
+
+@bp.get("/contacts/<external_id>/preferences")
+@endpoint("contacts", answer="A choice per address, channel and marketing topic")
+def read_preferences(external_id: str) -> Reply:
+    """What a contact gets now, and why not what it does not get."""
+    choices = services().contact_choices.view(external_id)
+    return Reply({"data": [asdict(one) for one in choices], "next": None})
+
+
+@bp.patch("/contacts/<external_id>/preferences")
+@endpoint("contacts", body=schemas.PreferencesBody, answer="What came of each change", changes=True)
+def change_preferences(body: schemas.PreferencesBody, external_id: str) -> Reply:
+    """Report what a contact told you: stops count always, starts need the scope `consent` and no later stop."""
+    if any(change.send for change in body.changes) and not {"consent", "admin"} & set(caller().scopes):
+        raise NotAllowed("Changing a choice to `send` needs the scope `consent` too.")
+    report = Report(
+        changes=[Change(**dict(change)) for change in body.changes],
+        source=body.source,
+        evidence=body.evidence,
+        occurred_at=body.occurred_at,
+    )
+    changed = services().contact_choices.report(external_id, report, actor=caller().id, key=entry_key())
+    return Reply({"data": [asdict(one) for one in changed], "next": None})
+
+
+@bp.get("/contacts/<external_id>/history")
+@endpoint("contacts", answer="Ledger entries about the contact, oldest first")
+def read_history(external_id: str) -> Reply:
+    """Everything that ever changed a contact's standing, oldest first."""
+    after, limit = _number("after", 0), min(_number("limit", 100), 1000)
+    lines, following = services().contact_choices.history(external_id, after, limit)
+    data = [_line(line) for line in lines]
+    return Reply({"data": data, "next": str(following) if following else None})
 
 
 @bp.post("/links")
@@ -246,6 +292,13 @@ def _change(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _line(line: HistoryLine) -> dict[str, Any]:
+    """Return an entry about one contact: the feed's fields, with the address in place of the subject."""
+    found = _change(line.entry)
+    found.pop("subject")
+    return {**found, "to": line.to, "occurred_at": _time(line.entry.occurred_at)}
+
+
 def _wish(body: schemas.SuppressionBody) -> Wish:
     given = dict(body)
     given["channel"] = None if body.channel == "any" else Channel(body.channel)
@@ -257,6 +310,12 @@ def _channel(word: str) -> Channel:
         return Channel(word)
     except ValueError as error:
         raise InvalidInput(f"Channels are: {', '.join(Channel)}.", field="channel") from error
+
+
+def _suppression_reason(word: str) -> Reason:
+    if word not in SUPPRESSION_REASONS:
+        raise InvalidInput(f"Reasons are: {', '.join(sorted(SUPPRESSION_REASONS))}.", field="reason")
+    return Reason(word)
 
 
 def answer_fields(answer: Answer) -> dict[str, Any]:

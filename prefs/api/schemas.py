@@ -138,6 +138,24 @@ class ContactBody(Body):
     time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] | None = None
 
 
+class ChangeBody(Body):
+    """One choice to change; without ``to`` it is about every address of the channel."""
+
+    channel: ChannelWord
+    send: bool
+    topic: Slug | None = None
+    to: To | None = None
+
+
+class PreferencesBody(Body):
+    """``PATCH /v1/contacts/{external_id}/preferences``."""
+
+    changes: Annotated[list[ChangeBody], Field(min_length=1, max_length=200)]
+    source: Slug
+    evidence: dict[str, Any] | None = None
+    occurred_at: Moment | None = None
+
+
 class LinksBody(Body):
     """``POST /v1/links``."""
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from prefs.domain.catalogue import MERGED, Topic
-from prefs.domain.decision import Question, RecipientState, decide
+from prefs.domain.decision import Decision, Question, RecipientState, decide
 from prefs.domain.ledger import ALL, Entry, Standing, live_entries
 from prefs.domain.reasons import SUPPRESSION_REASONS, Rule
 from prefs.domain.terms import (
@@ -349,19 +349,8 @@ class Preferences:
 
     def _would_send(self, channel: Channel, topic: Topic, state: RecipientState) -> bool:
         """True where choices and law would let it go; whether the address works is not a choice."""
-        brand = self.kit.catalogue.brand("default").number
-        sender = self.kit.catalogue.default_sender(channel, "default", MessageClass.MARKETING)
-        question = Question(
-            channel=channel,
-            message_class=MessageClass.MARKETING,
-            at=self.kit.now(),
-            topic=topic,
-            brand=brand,
-            sender=sender.number if sender else None,
-            country=state.country,
-        )
-        decision = decide(question, state)
-        return decision.allowed or decision.rule in {Rule.ADDRESS_WORKING, Rule.TIMING}
+        decision = choice_of(self.kit, channel, topic, state)
+        return decision.allowed or decision.rule in NO_CHOICE
 
     def _start_number(self, facts: Sequence[Standing]) -> str | None:
         """Return the number to text START to, where the provider itself holds a block (rules.md W-11)."""
@@ -441,6 +430,25 @@ class Preferences:
                 now=self.kit.now(),
             )
             self.errands.ask_to_confirm(connection, asked[0].address, choice)
+
+
+NO_CHOICE = frozenset({Rule.ADDRESS_WORKING, Rule.TIMING})
+"""What may keep a message back although the person wants it."""
+
+
+def choice_of(kit: Kit, channel: Channel, topic: Topic, state: RecipientState) -> Decision:
+    """Return what would be decided about a marketing topic now, by the default brand and sender."""
+    sender = kit.catalogue.default_sender(channel, "default", MessageClass.MARKETING)
+    question = Question(
+        channel=channel,
+        message_class=MessageClass.MARKETING,
+        at=kit.now(),
+        topic=topic,
+        brand=kit.catalogue.brand("default").number,
+        sender=sender.number if sender else None,
+        country=state.country,
+    )
+    return decide(question, state)
 
 
 def _newer_stop(person: _Person, row: Row, version: int) -> Entry | None:

@@ -17,7 +17,7 @@ from prefs.domain.address import Address, parse_address
 from prefs.domain.deadlines import IMPLIED_MONTHS, implied_until
 from prefs.domain.ledger import ALL, Entry, Standing, fold, reopened, still_in_force
 from prefs.domain.reasons import CONTACTABILITY_REASONS, STATABLE_REASONS, SUPPRESSION_REASONS, ends
-from prefs.domain.terms import Act, Channel, ConsentKind, Reason, Source
+from prefs.domain.terms import CHANNELS_OF_KIND, Act, Channel, ConsentKind, Reason, Source
 from prefs.errors import Conflict, InvalidInput, NotFound
 from prefs.services.errands import Errands
 from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, lift, open_address, start, stop
@@ -57,6 +57,18 @@ class SuppressionView:
     until: datetime | None
     created: bool = False
     exceptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which suppressions to list; ``after`` is the id of the last one seen."""
+
+    channel: Channel | None = None
+    to: str | None = None
+    reason: Reason | None = None
+    scope: str | None = None
+    after: str | None = None
+    limit: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +184,72 @@ class Suppressions:
                     views[fact.entry_id] = self._view(book, entries[fact.entry_id], known)
         return [views[number] for number in sorted(views, reverse=True)]
 
+    def search(self, wanted: Search) -> tuple[list[SuppressionView], str | None]:
+        """Return the suppressions that stand, of everybody or about one address, newest first.
+
+        The second value is the id to go on behind, or None at the end. A contact's own stop is
+        one line, whatever addresses it reaches.
+
+        Raises:
+            InvalidInput: A filter cannot be; ``field`` names it.
+        """
+        before = _number_of(wanted.after) if wanted.after is not None else None
+        scope = self.kit.catalogue.scope_number(wanted.scope) if wanted.scope is not None else None
+        one = wanted.to is not None
+        found = self._search_one(wanted, before) if one else self._search_all(wanted, before, scope)
+        kept = found[: wanted.limit]
+        return kept, kept[-1].id if len(found) > len(kept) else None
+
+    def _search_one(self, wanted: Search, before: int | None) -> list[SuppressionView]:
+        if wanted.channel is None:
+            raise InvalidInput("Name the `channel` of the address in `to`.", field="channel", code="missing")
+        return [
+            one
+            for one in self.of_address(wanted.channel, wanted.to or "")
+            if wanted.reason in (None, one.reason)
+            and wanted.scope in (None, one.scope)
+            and (before is None or _number_of(one.id) < before)
+        ]
+
+    def _search_all(self, wanted: Search, before: int | None, scope: int | None) -> list[SuppressionView]:
+        """Return one more than the limit where there are as many. Dead stops are passed over."""
+        found: list[SuppressionView] = []
+        with self.kit.store.read() as connection:
+            while len(found) <= wanted.limit:
+                entries = ledger.stops(
+                    connection,
+                    before=before,
+                    limit=wanted.limit + 1,
+                    channel=wanted.channel,
+                    reason=wanted.reason,
+                    scope=scope,
+                )
+                if not entries:
+                    break
+                found += self._standing_of(connection, entries, wanted.channel)
+                before = entries[-1].id
+        return found
+
+    def _standing_of(
+        self, connection: Connection, entries: Sequence[Entry], channel: Channel | None
+    ) -> list[SuppressionView]:
+        """Return those of these stops that stand and still lead to somebody."""
+        subjects = {entry.subject for entry in entries}
+        addresses = people.by_subject(connection, subjects)
+        contacts = people.contacts_by_subject(connection, subjects - addresses.keys())
+        book = ledger.open_book(connection, addresses.values())
+        for entry in ledger.history(connection, contacts.keys() - book.entries.keys()):
+            book.entries[entry.subject].append(entry)
+        standing = {fact.entry_id for one in (*addresses, *contacts) for fact in fold(book.entries[one])}
+        views = []
+        for entry in entries:
+            known = addresses.get(entry.subject)
+            if entry.id not in standing or (known and channel and channel not in CHANNELS_OF_KIND[known.kind]):
+                continue
+            contact = contacts.get(entry.subject)
+            views.append(replace(self._view(book, entry, known), contact=contact.external_id if contact else None))
+        return views
+
     def record_consent(self, given: Agreement, *, actor: str | None = None, key: str | None = None) -> ConsentView:
         """Put a consent on record. It never outranks a later opt-out (contract D7, D9).
 
@@ -201,7 +279,7 @@ class Suppressions:
                 at=given.occurred_at,
                 until=given.expires_at,
             )
-            _refuse_over_stop(book.standing(known), entry, stated=given.occurred_at is not None)
+            refuse_over_stop(book.standing(known), entry, stated=given.occurred_at is not None)
             if given.double_opt_in:
                 entry = start(doing, book, known.subject, given.channel, topic=topic.number, kind=ConsentKind.PENDING)
             added = ledger.append(connection, book, [entry])
@@ -323,6 +401,13 @@ class Suppressions:
         )
 
 
+def _number_of(suppression_id: str) -> int:
+    number = suppression_id.removeprefix("sup_")
+    if not (suppression_id.startswith("sup_") and number.isascii() and number.isdigit() and len(number) < 19):
+        raise InvalidInput("Give the `next` of the part before.", field="after")
+    return int(number)
+
+
 def _entry_named(connection: Connection, suppression_id: str) -> Entry:
     number = suppression_id.removeprefix("sup_")
     entry = ledger.entry_numbered(connection, int(number)) if number.isascii() and number.isdigit() else None
@@ -374,7 +459,7 @@ def _ends_at(given: Agreement) -> datetime | None:
     return min(ends, given.expires_at) if given.expires_at else ends
 
 
-def _refuse_over_stop(facts: Sequence[Standing], entry: Entry, *, stated: bool) -> None:
+def refuse_over_stop(facts: Sequence[Standing], entry: Entry, *, stated: bool) -> None:
     """Refuse a consent that a standing opt-out outranks (contract D7)."""
     for fact in facts:
         reason = fact.reason

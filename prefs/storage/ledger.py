@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, or_, select
 
 from prefs.domain.ledger import Entry, Standing, fold, with_id
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, Channel, ConsentKind, Reason
@@ -149,6 +149,31 @@ def after(connection: Connection, number: int, limit: int) -> list[Entry]:
     """Return up to ``limit`` entries behind a position, oldest first."""
     query = select(ledger_entry).where(ledger_entry.c.id > number).order_by(ledger_entry.c.id).limit(limit)
     return [_entry(row) for row in connection.execute(query)]
+
+
+def stops(
+    connection: Connection,
+    *,
+    before: int | None,
+    limit: int,
+    channel: Channel | None = None,
+    reason: Reason | None = None,
+    scope: int | None = None,
+) -> list[Entry]:
+    """Return up to ``limit`` opt-outs before a position, newest first, whether they still stand or not.
+
+    One about every channel bears on each.
+    """
+    query = select(ledger_entry).where(ledger_entry.c.act == Act.OPT_OUT)
+    if before is not None:
+        query = query.where(ledger_entry.c.id < before)
+    if channel is not None:
+        query = query.where(or_(ledger_entry.c.channel == channel, ledger_entry.c.channel.is_(None)))
+    if reason is not None:
+        query = query.where(ledger_entry.c.reason == reason)
+    if scope is not None:
+        query = query.where(ledger_entry.c.scope == scope)
+    return [_entry(row) for row in connection.execute(query.order_by(ledger_entry.c.id.desc()).limit(limit))]
 
 
 def _touched(book: Book, subjects: set[int]) -> list[KnownAddress]:

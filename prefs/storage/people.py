@@ -131,6 +131,12 @@ def contact_of(connection: Connection, subject: int) -> KnownContact | None:
     return _known_contact(row) if row else None
 
 
+def contacts_by_subject(connection: Connection, subjects: Iterable[int]) -> dict[int, KnownContact]:
+    """Return contact rows by subject; subjects that are addresses or erased are absent."""
+    query = select(contact).where(contact.c.subject.in_(list(subjects)))
+    return {row.subject: _known_contact(row) for row in connection.execute(query)}
+
+
 def save_contact(
     connection: Connection,
     external_id: str,

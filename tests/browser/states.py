@@ -198,4 +198,5 @@ STATES: dict[str, Go] = {
     "p11-kept": _open(_confirm_kept),
     "p11-old": _open(lambda site: site.confirmation(site.person(), days_old=8)),
     "accessibility": _open(lambda site: f"{site.url}/accessibility"),
+    "docs": _open(lambda site: f"{site.url}/v1/docs"),
 }
