@@ -11,9 +11,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from prefs.domain.sentences import DATED, SENTENCES
+from prefs.domain.sentences import CONTRARY, DATED, SENTENCES
 from prefs.domain.terms import TextClass
-from prefs.domain.weights import NO_STOP_BELOW, STOPS_FROM, weigh
+from prefs.domain.weights import NO_STOP_BELOW, STOPS_FROM, SURE_FROM, weigh
 
 RULE_VERSION = f"{DATED}.3"
 
@@ -190,6 +190,9 @@ def read_keyword(text: str) -> Reading:
     if found.kind not in {TextClass.NONE, TextClass.UNCLEAR}:
         return found
     weighed = weigh(found.normalised)
+    contrary = next((row for row in CONTRARY if row.pattern.search(found.normalised)), None)
+    if contrary is not None and weighed.total < SURE_FROM:
+        return Reading(TextClass.NONE, f"contrary:{contrary.name}", "", found.normalised)
     if found.kind is TextClass.NONE and found.normalised and weighed.total >= STOPS_FROM:
         rule = f"weighed:{weighed.total:.1f} {', '.join(weighed.spoke)}"[:_LONGEST_RULE]
         return Reading(TextClass.UNCLEAR, rule, "", found.normalised)

@@ -390,6 +390,24 @@ DUTCH_HINTS = _rows(
     "nl", False, geen_interesse=r"^(?:\w+ ){0,3}(?:geen (?:interesse|behoefte)|niet geinteresseerd)(?: \w+){0,4}$"
 )
 
+# What uses the words of a wish to stop and means the contrary, or something else.
+CONTRARY: tuple[Sentence, ...] = (
+    *_rows(
+        "en",
+        False,
+        by_accident=r"(?:unsub\w*|opted out)(?: \w+){0,6}? (?:by (?:accident|mistake)|accidentally)|accidentally (?:unsub\w*|opted out|(?:texted|replied|sent|typed|hit) stop)|(?:did not|didnt|never) unsub\w*",
+        again=r"sign me (?:back )?up|(?:put|add|opt) me back (?:on|in)|(?:put|add|opt) me (?:on|in) again",
+        new_number=r"my (?:new )?(?:number|phone|cell)(?: number)? (?:has |have )?changed|my new (?:number|cell|phone)",
+    ),
+    *_rows("de", False, versehen=r"versehen(?:tlich)? abgemeldet|wieder (?:eintragen|anmelden|aufnehmen)"),
+    *_rows("fr", False, erreur=r"(?:desabonne|desinscrit)\w*(?: \w+){0,2} par erreur|re(?:in|ins)scri\w*|reabonn\w*"),
+    *_rows(
+        "es",
+        False,
+        sin_querer=r"(?:baja|desuscrib\w*)(?: \w+){0,3}? (?:por error|sin querer)|(?:de baja|baja) (?:medica|maternal|laboral|por enfermedad)|de baja hasta",
+    ),
+)
+
 SENTENCES: tuple[Sentence, ...] = (
     *(*ENGLISH, *SPANISH, *FRENCH, *GERMAN, *PORTUGUESE, *ITALIAN, *DUTCH),
     *(*ENGLISH_HINTS, *SPANISH_HINTS, *FRENCH_HINTS, *GERMAN_HINTS, *PORTUGUESE_HINTS, *ITALIAN_HINTS, *DUTCH_HINTS),

@@ -16,7 +16,10 @@ from math import sqrt
 STOPS_FROM = -0.2
 """From this sum on a text is held for a person; chosen before the held-out texts were read."""
 
-NO_STOP_BELOW = -0.9
+SURE_FROM = 0.4
+"""From this sum on words of the contrary ("my number has changed") no longer count."""
+
+NO_STOP_BELOW = -0.5
 """Below it even a sentence of the table of sentences is taken for conversation."""
 
 _REACH = 4

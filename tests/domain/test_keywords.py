@@ -134,7 +134,7 @@ def test_the_reader_keeps_what_was_measured(held: bool) -> None:
     missed = [text for text in texts if not read_keyword(text).wants_no_more]
 
     assert len(texts) >= 400
-    assert len(missed) <= (0.01 * len(texts) if held else 0)
+    assert len(missed) <= (0.01 if held else 0.001) * len(texts)
 
 
 def test_ordinary_replies_full_of_such_words_are_rarely_held() -> None:
@@ -143,7 +143,7 @@ def test_ordinary_replies_full_of_such_words_are_rarely_held() -> None:
     texts = [text for path in ordinary_files(held=False) for _, text in optouts(path)]
     held = [text for text in texts if read_keyword(text).wants_no_more]
 
-    assert len(held) <= 0.06 * len(texts)
+    assert len(held) <= 0.02 * len(texts)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,13 @@ def test_t2_what_no_table_knows_is_weighed_and_held_for_a_person(text: str) -> N
     reading = read_keyword(text)
 
     assert (reading.kind, reading.evident) == (TextClass.UNCLEAR, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["My number changed, stop texting this one", "I signed up by mistake, please remove me from your list"]
+)
+def test_words_of_the_contrary_do_not_outweigh_a_plain_wish(text: str) -> None:
+    assert read_keyword(text).wants_no_more
 
 
 @pytest.mark.parametrize(
