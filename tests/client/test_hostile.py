@@ -152,7 +152,9 @@ def test_two_changes_never_share_a_key(hostile: Hostile, kind: str) -> None:
     assert len({asked.headers["idempotency-key"] for asked in hostile.asked}) == 2
 
 
-@pytest.mark.parametrize("first", [cut(), problem(503, "unavailable", Retry_After="0"), hang()], ids=["cut", "unavailable", "hung"])
+@pytest.mark.parametrize(
+    "first", [cut(), problem(503, "unavailable", Retry_After="0"), hang()], ids=["cut", "unavailable", "hung"]
+)
 def test_what_has_no_idempotency_key_is_never_tried_again(hostile: Hostile, kind: str, first: Behaviour) -> None:
     hostile.will(first, answer(CONTACT))
 
