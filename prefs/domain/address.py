@@ -81,7 +81,9 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
     kind = KIND_OF_CHANNEL[channel]
     if len(original) > (LONGEST if kind in {AddressKind.EMAIL, AddressKind.PHONE} else _LONGEST_REFERENCE):
         raise _refused("too_long")
-    if any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
+    # Printable ASCII holds none of these, and is nearly everything that comes.
+    plain = original.isascii() and original.isprintable()
+    if not plain and any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
         raise _refused("control_character")
     if kind is AddressKind.EMAIL:
         return Address(kind, _email(original), original)

@@ -132,6 +132,7 @@ class Source(StrEnum):
     API = "api"
     CLI = "cli"
     CONTACT_JOIN = "contact_join"
+    IMPORT = "import"
 
 
 class TextClass(StrEnum):
