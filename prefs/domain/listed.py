@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from prefs.domain.address import Address, parse_address
 from prefs.domain.formats import HEX_DIGITS, OWN, PLAIN, REGISTRY, REJECT, REST, Format, Test, When, recognise
@@ -72,8 +73,7 @@ class Fact:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A row that counts. ``since`` is when the other tool says it happened, only evidence (contract D7)."""
 
     fact: Fact

@@ -48,7 +48,7 @@ class Kit:
         """Return how to find or make the row of an address met in clear text."""
 
         def seal(key: bytes) -> bytes:
-            return self.vault.seal_text(address.original, context=_address_context(key))
+            return self.vault.seal_text(address.original, context=address_context(key))
 
         return Wanted(self.address_keys.candidates(address), address.kind, seal)
 
@@ -56,10 +56,10 @@ class Kit:
         """Return the address as it was given to us, or None where we hold only its key."""
         if known.sealed is None:
             return None
-        return self.vault.open_text(known.sealed, context=_address_context(known.key))
+        return self.vault.open_text(known.sealed, context=address_context(known.key))
 
 
-def _address_context(key: bytes) -> bytes:
+def address_context(key: bytes) -> bytes:
     return b"address:" + key
 
 
@@ -172,15 +172,20 @@ def lift(doing: Doing, book: Book, subject: int, names: str, *, sender: int | No
     return _entry(doing, book, subject, None, Act.LIFT, None, lifts=names, sender=sender)
 
 
+def place_of(channel: Channel | None, scope: int, word: str) -> str:
+    """Return the part of an entry's key that says what the fact is about."""
+    return f"{channel or 'any'}:{scope}:{word}"
+
+
 def _entry(
     doing: Doing, book: Book, subject: int, channel: Channel | None, kind: Act, at: datetime | None, **what: Any
 ) -> Entry:
     # R1: a trusted time never counts later than we received it.
     effective = min(at, doing.recorded_at) if at else book.receipt_time(subject, doing.recorded_at)
     word = what.get("reason") or what.get("consent") or kind
-    place = f"{channel or 'any'}:{what.get('scope', ALL)}:{word}"
+    place = place_of(channel, what.get("scope", ALL), str(word))
     return Entry(
-        entry_key=_entry_key(doing.key, subject, place, str(what.get("lifts") or "")),
+        entry_key=entry_key(doing.key, subject, place, str(what.get("lifts") or "")),
         act_id=doing.id,
         act=kind,
         subject=subject,
@@ -195,7 +200,7 @@ def _entry(
     )
 
 
-def _entry_key(key: str, subject: int, place: str, names: str) -> str:
+def entry_key(key: str, subject: int, place: str, names: str) -> str:
     """Return what makes a fact the same fact, whatever its parts' lengths: one digest."""
     return hashlib.sha256("\x1f".join((key, str(subject), place, names)).encode()).hexdigest()
 

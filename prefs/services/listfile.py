@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from prefs.domain.formats import HOW, WHAT
 from prefs.domain.listed import SAMPLE, has_header, plain_cell, tidy
@@ -31,13 +31,13 @@ _OTHER_FILES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row's cells; ``end`` is the offset behind it, ``problem`` is set where it is no row."""
+class Row(NamedTuple):
+    """A row's cells; the next row stands at offset ``end``, line ``next_line``. ``problem``: it is no row."""
 
     line: int
     cells: list[str]
     end: int
+    next_line: int
     problem: str = ""
 
 
@@ -209,12 +209,12 @@ def read_rows(file: BinaryIO, offset: int, line: int, separator: str) -> Iterato
         except StopIteration:
             return
         except csv.Error:
-            yield Row(started, [], lines.offset, "A quotation mark is opened in this row and never closed")
+            yield Row(started, [], lines.offset, lines.line, "A quotation mark is opened in this row and never closed")
             continue
         if len(cells) > MOST_COLUMNS:
-            yield Row(started, cells[:1], lines.offset, f"This row has more than {MOST_COLUMNS} columns")
+            yield Row(started, cells[:1], lines.offset, lines.line, f"This row has more than {MOST_COLUMNS} columns")
             continue
-        yield Row(started, cells, lines.offset)
+        yield Row(started, cells, lines.offset, lines.line)
 
 
 def written(cells: Sequence[str], separator: str = ",") -> str:

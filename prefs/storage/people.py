@@ -159,6 +159,11 @@ def join_contact(connection: Connection, subject: int, contact_subject: int | No
     connection.execute(update(address).where(address.c.subject == subject).values(contact=contact_subject))
 
 
+def keep_sealed(connection: Connection, subject: int, sealed: bytes) -> None:
+    """Keep the address of a row that had only its key."""
+    connection.execute(update(address).where(address.c.subject == subject).values(sealed=sealed))
+
+
 def by_subject(connection: Connection, subjects: Iterable[int]) -> dict[int, KnownAddress]:
     """Return address rows by subject; subjects that are contacts or erased are absent."""
     query = select(address).where(address.c.subject.in_(list(subjects)))

@@ -1,0 +1,658 @@
+"""Import other tools' suppression lists: read, sort by key, merge part by part, each row once.
+
+First the file is read and every usable row goes to one of some part files by its key. Then
+each part is merged, sorted, in transactions of its own. Either phase goes on where it stopped:
+the first from the offset in ``state.json``, the second from ``next_part`` (invariant I10). An
+import only adds stops and facts about addresses; it never removes, never opts anyone in.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from prefs.domain.address import parse_address
+from prefs.domain.formats import HEX_DIGITS, HOW, WHAT, named
+from prefs.domain.ledger import Entry, still_in_force
+from prefs.domain.listed import Fact, Listed, Plan, RowProblem, make_plan, read_time, safe_cell
+from prefs.domain.reasons import CONTACTABILITY_REASONS
+from prefs.domain.terms import KIND_OF_CHANNEL, Act, AddressKind, Channel, Reason
+from prefs.errors import Conflict, InvalidInput, NotFound
+from prefs.services.hash_lists import HashLists
+from prefs.services.kit import Doing, Kit, act, address_context, bad_address, entry_key, lift, place_of, stop
+from prefs.services.listfile import Layout, as_lines, digest_of, lay_out, read_rows, repairer, written
+from prefs.storage import bulk, imports, jobs, ledger, people
+from prefs.storage.bulk import Fresh, Shared
+from prefs.storage.imports import DONE, FAILED, QUEUED, RUNNING, UNDOING, UNDONE, Import
+from prefs.storage.ledger import Book
+from prefs.storage.people import KnownAddress, Wanted
+from prefs.storage.tables import from_microseconds, to_microseconds
+
+log = logging.getLogger(__name__)
+
+PART_ROWS = 40_000
+"""Rows a merging transaction: about a second's work, so that nobody waits long behind it."""
+
+MOST_PARTS = 4_096
+SLICE_SECONDS = 10.0
+"""How long the worker stays with one import before it looks after messages again."""
+
+KEPT_FOR = timedelta(hours=24)
+JOB = "import"
+_BUFFERED = 200_000
+_ONE_BY_ONE = 500
+_LOOK_AT_CLOCK = 2_000
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """A file and what the caller says about it; ``format`` None is recognised from the header."""
+
+    path: Path
+    actor: str
+    channel: Channel | None = None
+    format: str | None = None
+    scope: str = "all"
+    column: str | None = None
+    dry_run: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What makes an import of the same file another import."""
+        return {"channel": self.channel, "format": self.format, "scope": self.scope, "column": self.column}
+
+
+@dataclass(slots=True)
+class _State:
+    """How far the first phase is; kept in ``state.json`` beside the part files."""
+
+    path: str
+    offset: int = -1
+    line: int = 0
+    read: bool = False
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    rejects: int = 0
+    invalid: int = 0
+    ignored: int = 0
+
+
+@dataclass(slots=True)
+class _Row:
+    """A usable row as it stands in a part file."""
+
+    key: bytes
+    line: int
+    fact: Fact
+    occurred_at: datetime
+    text: str
+
+
+class _DryRun(Exception):
+    """Ends a transaction of a dry run: what it found is known, nothing of it stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """The use cases of ``prefs import`` and ``/v1/imports``."""
+
+    kit: Kit
+    hash_lists: HashLists
+    folder: Path
+
+    def begin(self, request: ImportRequest) -> Import:
+        """Put an import on record, or find the one of the same file that was interrupted.
+
+        Raises:
+            InvalidInput: The file cannot be read as asked; nothing was stored.
+            StoreUnavailable: Nothing was stored.
+        """
+        file_hash, now = digest_of(request.path), self.kit.now()
+        options = {**request.options, "dry_run": request.dry_run}
+        with self.kit.store.read() as connection:
+            same = [
+                one
+                for one in imports.of_file(connection, file_hash)
+                if {**one.options, "dry_run": one.dry_run} == options
+            ]
+        open_one = next((one for one in same if one.status in {QUEUED, RUNNING}), None)
+        name = json.dumps([file_hash.hex(), options, len(same)], sort_keys=True)
+        number = open_one.id if open_one else f"imp_{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+        place = self.folder / number
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            path = as_lines(request.path, place / "lines.csv")
+            plan = self._plan(lay_out(path), request.options)
+        except InvalidInput:
+            shutil.rmtree(place)
+            raise
+        state = _load(place) if open_one else None
+        _save(place, replace(state, path=str(path)) if state else _State(str(path)))
+        if open_one is None:
+            with self.kit.store.write() as connection:
+                imports.add(
+                    connection,
+                    {
+                        "id": number,
+                        "file_hash": file_hash,
+                        "format": plan.format.name,
+                        "options": request.options,
+                        "dry_run": request.dry_run,
+                        "status": QUEUED,
+                        "actor": request.actor,
+                        "uploaded_at": now,
+                    },
+                )
+        return self.view(number)
+
+    def accept(self, request: ImportRequest) -> Import:
+        """Take an uploaded file over and queue its import for the worker. Raises what ``begin`` raises."""
+        found = self.begin(request)
+        kept = self.folder / found.id / "upload"
+        shutil.move(request.path, kept)
+        state = _load(self.folder / found.id)
+        if Path(state.path) == request.path:
+            _save(self.folder / found.id, replace(state, path=str(kept)))
+        self._queue(found, "begin")
+        return found
+
+    def view(self, import_id: str) -> Import:
+        """Return an import. Raises ``NotFound``."""
+        with self.kit.store.read() as connection:
+            found = imports.read(connection, import_id)
+        if found is None:
+            raise NotFound("There is no import with this id.")
+        return found
+
+    def rejects(self, import_id: str) -> Path | None:
+        """Return the file of rows that could not be imported, or None: there were none, or a day has passed."""
+        path = self.folder / self.view(import_id).id / "rejects.csv"
+        return path if path.exists() else None
+
+    def advance(self, import_id: str, seconds: float | None = None, progress: Progress | None = None) -> Import:
+        """Go on with an import for about ``seconds``, or to its end; what was done stays done.
+
+        Raises:
+            Conflict: Another process is at it.
+            InvalidInput: The file is not what it seemed; rows merged before stay.
+            StoreUnavailable: Nothing more could be stored; call again to go on.
+        """
+        found, tell = self.view(import_id), progress or (lambda what, done: None)
+        if found.status not in {QUEUED, RUNNING}:
+            return found
+        until = time.monotonic() + seconds if seconds is not None else float("inf")
+        place = self.folder / import_id
+        with _alone(place):
+            state = _load(place)
+            if not state.read:
+                _Reading(self, found, place, state).run(until, tell)
+            if state.read:
+                _Merging(self, found, place, state).run(until, tell)
+        return self.view(import_id)
+
+    def work(self, payload: dict[str, Any]) -> None:
+        """Do a slice of a queued import and queue the next: the worker's job."""
+        try:
+            found = self.advance(payload["id"], SLICE_SECONDS)
+        except InvalidInput as error:
+            self.fail(payload["id"], str(error))
+            return
+        if found.status in {QUEUED, RUNNING}:
+            state = _load(self.folder / found.id)
+            self._queue(found, f"{state.offset}:{found.next_part}")
+
+    def fail(self, import_id: str, why: str) -> None:
+        """Note that an import cannot go on. Rows merged before it stay, and block."""
+        with self.kit.store.write() as connection:
+            imports.change(connection, import_id, status=FAILED, error=why[:300], finished_at=self.kit.now())
+
+    def undo(self, import_id: str, actor: str, progress: Progress | None = None) -> Import:
+        """Lift the facts an import added, save those a later list confirmed; again goes on where it stopped.
+
+        Whoever imported cannot undo it (reliability.md item 24). What came through another door
+        meanwhile is a fact of its own and stands.
+
+        Raises:
+            NotFound: No such import.
+            Conflict: It was a dry run, is not finished, was undone, or the same person asks.
+        """
+        found = self.view(import_id)
+        if found.dry_run or found.status not in {DONE, FAILED, UNDOING}:
+            raise Conflict("Only an import that is finished, and was no dry run, can be undone.")
+        if found.actor == actor:
+            raise Conflict("Undoing an import takes a second person: somebody else must do it.", code="same_person")
+        with self.kit.store.write() as connection:
+            last = found.last_entry or ledger.position(connection)
+            imports.change(connection, import_id, status=UNDOING, last_entry=last)
+        found, after = replace(found, last_entry=last), found.first_entry
+        while after < last:
+            with self.kit.store.write() as connection:
+                entries, after = imports.unconfirmed(connection, found, after, _ONE_BY_ONE)
+                lifted = self._lift(connection, found, entries, actor)
+                imports.count(connection, import_id, lifted=lifted)
+            if progress:
+                progress("undo", (after - found.first_entry) / max(1, last - found.first_entry))
+        with self.kit.store.write() as connection:
+            imports.change(connection, import_id, status=UNDONE)
+        undone = self.view(import_id)
+        log.warning("import_undone", extra={"import": import_id, "actor": actor, "lifted": undone.lifted})
+        return undone
+
+    def forget_files(self) -> int:
+        """Delete what is left of imports after a day (reliability.md item 43), and return of how many."""
+        gone = 0
+        for place in sorted(self.folder.glob("imp_*")) if self.folder.is_dir() else ():
+            with self.kit.store.read() as connection:
+                found = imports.read(connection, place.name)
+            if found is None or (found.finished_at and found.finished_at < self.kit.now() - KEPT_FOR):
+                shutil.rmtree(place, ignore_errors=True)
+                gone += 1
+        return gone
+
+    def _plan(self, layout: Layout, options: dict[str, Any]) -> Plan:
+        return make_plan(
+            layout.header,
+            layout.sample,
+            format=named(options["format"]) if options["format"] else None,
+            channel=Channel(options["channel"]) if options["channel"] else None,
+            scope=self.kit.catalogue.scope_number(options["scope"]),
+            spoken=self.kit.catalogue.scope_number,
+            column=options["column"],
+        )
+
+    def _queue(self, found: Import, step: str) -> None:
+        with self.kit.store.write() as connection:
+            jobs.add(connection, JOB, {"id": found.id}, key=f"import:{found.id}:{step}", now=self.kit.now())
+
+    def _lift(self, connection: Connection, found: Import, entries: Sequence[Entry], actor: str) -> int:
+        """End these entries, those whose person was erased meanwhile left as they are."""
+        subjects = {entry.subject for entry in entries}
+        rows = people.by_subject(connection, subjects)
+        known = set(people.find(connection, [one.key for one in rows.values()], lock=True).values())
+        contacts = [subject for subject in subjects - rows.keys() if people.contact_of(connection, subject)]
+        book = ledger.open_book(connection, known, contacts)
+        doing = replace(act("import-undo", self.kit.now(), key=f"undo:{found.id}", actor=actor), id=f"un{found.id}")
+        reachable = rows.keys() | set(contacts)
+        lifts = [
+            lift(doing, book, entry.subject, f"entry:{entry.entry_key}")
+            for entry in entries
+            if entry.subject in reachable
+        ]
+        return len(ledger.append(connection, book, lifts))
+
+
+class _Reading:
+    """The first phase: rows into part files by their keys, what cannot be used into the rejects."""
+
+    def __init__(self, service: Imports, found: Import, place: Path, state: _State) -> None:
+        self._kit, self._hash_lists = service.kit, service.hash_lists
+        self._found, self._place, self._state = found, place, state
+        self._path = Path(state.path)
+        self._layout = lay_out(self._path)
+        self._plan = service._plan(self._layout, found.options)
+        self._hashed = self._plan.format.name in HEX_DIGITS
+        self._facts = {_fact(one): number for number, one in enumerate(state.facts)}
+        self._size = self._path.stat().st_size
+        if not state.sizes:
+            state.sizes = [0] * self._parts()
+            state.offset, state.line = self._layout.begins, self._layout.first_line
+        self._buckets: list[list[str]] = [[] for _ in state.sizes]
+        self._rejects: list[str] = []
+
+    def run(self, until: float, tell: Progress) -> None:
+        """Read until the end of the file or of the time; the state is on disk when this returns."""
+        self._forget_later_rows()
+        state, region = self._state, self._kit.default_region
+        read, repair = self._plan.reader(), repairer(self._layout)
+        with self._path.open("rb") as file:
+            rows = read_rows(file, state.offset, state.line, self._layout.separator)
+            for number, row in enumerate(rows, start=1):
+                cells = repair(row.cells)
+                try:
+                    if row.problem:
+                        raise RowProblem(row.problem, "Mend the row by hand.")
+                    if any(cells):
+                        self._take(row.line, read(cells), region)
+                except RowProblem as problem:
+                    self._reject(cells, problem)
+                state.offset, state.line = row.end, row.next_line
+                if number % _LOOK_AT_CLOCK == 0 and time.monotonic() > until:
+                    break
+                if number % _BUFFERED == 0:
+                    self._flush()
+                    tell("read", state.offset / self._size)
+            else:
+                state.read = True
+        self._flush()
+        tell("read", state.offset / self._size)
+
+    def _take(self, line: int, listed: Listed | None, region: str) -> None:
+        if listed is None:
+            self._state.ignored += 1
+            return
+        if self._hashed:
+            key, text = self._kit.address_keys.digest_key(self._plan.digest(listed)), ""
+        else:
+            address = self._plan.address(listed, region)
+            key, text = self._kit.address_keys.key(address), address.original
+        number = self._facts.get(listed.fact)
+        if number is None:
+            number = self._facts[listed.fact] = len(self._facts)
+            self._state.facts.append(_fact_as_json(listed.fact))
+        since = read_time(listed.since) if listed.since else None
+        occurred = to_microseconds(since) if since else ""
+        part = int.from_bytes(key[:4]) * len(self._buckets) >> 32
+        self._buckets[part].append(f"{key.hex()}\t{line}\t{number}\t{occurred}\t{text}\n")
+
+    def _reject(self, cells: Sequence[str], problem: RowProblem) -> None:
+        self._state.invalid += 1
+        header = self._layout.header or tuple(f"column_{at + 1}" for at in range(len(self._layout.sample[0])))
+        if not self._state.rejects and not self._rejects:
+            self._rejects.append(written([*header, WHAT, HOW]))
+        own = [*cells[: len(header)], *[""] * (len(header) - len(cells))]
+        self._rejects.append(written([safe_cell(cell) for cell in (*own, problem.what, problem.how)]))
+
+    def _parts(self) -> int:
+        """Return into how many parts the rows go, from the size of the file and of its first rows."""
+        sample = self._layout.sample
+        a_row = max(8, sum(len(cell) + 1 for row in sample for cell in row) // max(1, len(sample)))
+        return max(1, min(MOST_PARTS, self._size // a_row // PART_ROWS + 1))
+
+    def _forget_later_rows(self) -> None:
+        """Cut off what was written after the state was: those rows will be read again (invariant I10)."""
+        for part, size in enumerate(self._state.sizes):
+            _cut(_part(self._place, part), size)
+        _cut(self._place / "rejects.csv", self._state.rejects)
+
+    def _flush(self) -> None:
+        for part, lines in enumerate(self._buckets):
+            if lines:
+                self._state.sizes[part] += _append(_part(self._place, part), lines)
+                lines.clear()
+        if self._rejects:
+            self._state.rejects += _append(self._place / "rejects.csv", self._rejects)
+            self._rejects.clear()
+        _save(self._place, self._state)
+
+
+class _Merging:
+    """The second phase: each part, sorted by key, into address, ledger and standing."""
+
+    def __init__(self, service: Imports, found: Import, place: Path, state: _State) -> None:
+        self._service, self._kit = service, service.kit
+        self._found, self._place, self._state = found, place, state
+        self._facts = [_fact(one) for one in state.facts]
+        self._hashed = found.format in HEX_DIGITS
+
+    def run(self, until: float, tell: Progress) -> None:
+        """Merge part after part until the last or until the time is over."""
+        if self._found.status == QUEUED:
+            self._start()
+        found = self._found
+        for part in range(found.next_part, len(self._state.sizes)):
+            self._merge(part)
+            tell("merge", (part + 1) / len(self._state.sizes))
+            if time.monotonic() > until and part + 1 < len(self._state.sizes):
+                return
+        with self._kit.store.write() as connection:
+            last = ledger.position(connection)
+            imports.change(connection, found.id, status=DONE, finished_at=self._kit.now(), last_entry=last)
+        for leftover in [*self._place.glob("part-*"), self._place / "lines.csv", self._place / "upload"]:
+            leftover.unlink(missing_ok=True)
+        done = self._service.view(found.id)
+        counts = {name: getattr(done, name) for name in ("added", "already", "invalid", "ignored")}
+        log.info("import_done", extra={"import": found.id, "format": found.format, "dry_run": found.dry_run, **counts})
+
+    def _start(self) -> None:
+        if self._hashed and not self._found.dry_run:
+            self._service.hash_lists.announce()
+        with self._kit.store.write() as connection:
+            imports.change(
+                connection,
+                self._found.id,
+                status=RUNNING,
+                first_entry=ledger.position(connection),
+                parts=len(self._state.sizes),
+                invalid=self._state.invalid,
+                ignored=self._state.ignored,
+            )
+        self._found = self._service.view(self._found.id)
+
+    def _merge(self, part: int) -> None:
+        """Merge one part; a part that was interrupted is merged again, and finds its own rows there."""
+        rows = self._rows(part)
+        plain, odd = _sorted_out(rows)
+        shared = Shared(self._found.id, self._found.actor, self._found.uploaded_at, self._kit.now())
+        facts = self._fresh(plain)
+        added = 0
+        try:
+            with self._kit.store.write() as connection:
+                merged = bulk.merge(connection, shared, facts)
+                added = merged.added
+                self._count(connection, merged.added, merged.standing)
+        except _DryRun:
+            pass
+        odd = sorted([plain[place] for place in merged.left] + odd, key=lambda row: (row.key, row.line))
+        for start in range(0, len(odd), _ONE_BY_ONE):
+            added += self._one_by_one(odd[start : start + _ONE_BY_ONE])
+        with self._kit.store.write() as connection:
+            more = {"added": added} if self._found.dry_run else {}
+            imports.count(connection, self._found.id, usable=len(rows), **more)
+            imports.change(connection, self._found.id, next_part=part + 1)
+
+    def _count(self, connection: Connection, added: int, standing: Sequence[int]) -> None:
+        """Note what this transaction did, in the same transaction; a dry run ends it here and nothing stays."""
+        if self._found.dry_run:
+            raise _DryRun
+        imports.count(connection, self._found.id, added=added)
+        imports.confirm(connection, self._found.id, standing, self._found.first_entry)
+
+    def _rows(self, part: int) -> list[_Row]:
+        path = _part(self._place, part)
+        if not path.exists():
+            return []
+        rows = []
+        for text in sorted(path.read_text("utf-8").split("\n")):
+            if text:
+                key, line, number, occurred, address = text.split("\t")
+                when = from_microseconds(int(occurred)) if occurred else self._found.uploaded_at
+                rows.append(_Row(bytes.fromhex(key), int(line), self._facts[int(number)], when, address))
+        return rows
+
+    def _kind(self, fact: Fact) -> AddressKind:
+        return KIND_OF_CHANNEL[fact.channel] if fact.channel else AddressKind.PHONE
+
+    def _others(self, row: _Row, kind: AddressKind) -> tuple[bytes, ...]:
+        """Return the further keys an address may be stored under: other forms, older keys, its hashes."""
+        if self._hashed:
+            return ()
+        address = parse_address(_ANY_CHANNEL[kind], row.text, default_region=self._kit.default_region)
+        return self._kit.address_keys.candidates(address)[1:]
+
+    def _fresh(self, rows: Sequence[_Row]) -> list[Fresh]:
+        contexts = [(row.text.encode(), address_context(row.key)) for row in rows]
+        sealed = [None] * len(rows) if self._hashed else self._kit.vault.seal_many(contexts)
+        several = self._kit.address_keys.may_have_several
+        facts = []
+        for row, closed in zip(rows, sealed, strict=True):
+            fact, subject = row.fact, secrets.randbits(62)
+            kind = self._kind(fact)
+            facts.append(
+                Fresh(
+                    key=row.key,
+                    others=self._others(row, kind) if several(kind) else (),
+                    kind=kind,
+                    sealed=closed,
+                    subject=subject,
+                    entry_key=entry_key(self._key(row), subject, place_of(fact.channel, fact.scope, fact.reason), ""),
+                    act=Act.UNREACHABLE if fact.reason in CONTACTABILITY_REASONS else Act.OPT_OUT,
+                    channel=fact.channel,
+                    scope=fact.scope,
+                    reason=fact.reason,
+                    source=fact.source,
+                    occurred_at=to_microseconds(row.occurred_at),
+                )
+            )
+        return facts
+
+    def _key(self, row: _Row) -> str:
+        """What makes a row's fact the same fact, however often it is merged."""
+        return f"{self._found.id}:{row.line}"
+
+    def _one_by_one(self, rows: Sequence[_Row]) -> int:
+        """Write rows about known addresses as any other door would; return how many were new."""
+        added: list[Entry] = []
+        try:
+            with self._kit.store.write() as connection:
+                known, book = self._open(connection, rows)
+                standing: list[int] = []
+                for turn in _turns(rows):
+                    entries = []
+                    for row in turn:
+                        entry = self._entry(book, known[row.key], row)
+                        facts = book.standing(known[row.key])
+                        erased = next((fact for fact in facts if fact.reason is Reason.ERASED), None)
+                        same = still_in_force(facts, entry) or erased
+                        if same:
+                            standing.append(same.entry_id)
+                        else:
+                            entries.append(entry)
+                    added += ledger.append(connection, book, entries)
+                self._count(connection, len(added), standing)
+        except _DryRun:
+            pass
+        return len(added)
+
+    def _open(self, connection: Connection, rows: Sequence[_Row]) -> tuple[dict[bytes, KnownAddress], Book]:
+        """Lock the addresses of these rows; one that was erased stays a bare key (rules.md G-3)."""
+        texts = {row.key: row for row in rows}
+        keys = {key: (key, *self._others(row, self._kind(row.fact))) for key, row in texts.items()}
+        bare = [Wanted(keys[key], self._kind(row.fact)) for key, row in texts.items()]
+        known = dict(zip(texts, people.open_addresses(connection, bare, self._kit.now()), strict=True))
+        book = ledger.open_book(connection, known.values(), self._contacts(rows, known))
+        for key, one in known.items():
+            erased = any(fact.reason is Reason.ERASED for fact in book.standing(one))
+            if one.sealed is None and not self._hashed and not erased:
+                sealed = self._kit.vault.seal_text(texts[key].text, context=address_context(one.key))
+                people.keep_sealed(connection, one.subject, sealed)
+        return known, book
+
+    def _contacts(self, rows: Sequence[_Row], known: dict[bytes, KnownAddress]) -> set[int]:
+        """Return the contacts that facts about every channel go to (contract D4)."""
+        found = {known[row.key].contact for row in rows if row.fact.channel is None}
+        return {contact for contact in found if contact is not None}
+
+    def _entry(self, book: Book, known: KnownAddress, row: _Row) -> Entry:
+        fact, found = row.fact, self._found
+        doing = Doing(found.id, self._key(row), fact.source, row.occurred_at, self._kit.now(), found.actor)
+        subject = known.contact if fact.channel is None and known.contact is not None else known.subject
+        sender = fact.scope if self._kit.catalogue.scope_name(fact.scope).startswith("sender:") else None
+        place: dict[str, Any] = {"reason": fact.reason, "scope": fact.scope, "sender": sender, "at": found.uploaded_at}
+        if fact.reason in CONTACTABILITY_REASONS:
+            return bad_address(doing, book, subject, fact.channel, **place)
+        return stop(doing, book, subject, fact.channel, until=fact.until, **place)
+
+
+_ANY_CHANNEL = {
+    AddressKind.EMAIL: Channel.EMAIL,
+    AddressKind.PHONE: Channel.VOICE,
+    AddressKind.PUSH: Channel.PUSH,
+    AddressKind.POSTAL: Channel.POSTAL,
+}
+
+
+def _sorted_out(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
+    """Return the addresses about which the file says one plain thing, once each, and the rows that need thought."""
+    by_key: dict[bytes, dict[Fact, _Row]] = {}
+    for row in rows:
+        said = by_key.setdefault(row.key, {})
+        if row.fact not in said or row.line < said[row.fact].line:
+            said[row.fact] = row
+    plain: list[_Row] = []
+    odd: list[_Row] = []
+    for said in by_key.values():
+        first = next(iter(said.values()))
+        if len(said) == 1 and first.fact.until is None:
+            plain.append(first)
+        else:
+            odd += said.values()
+    return plain, odd
+
+
+def _turns(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+    """Yield the rows in turns that name each address once, so that each sees what the one before it did."""
+    waiting = sorted(rows, key=lambda row: row.line)
+    while waiting:
+        turn: list[_Row] = []
+        later: list[_Row] = []
+        seen: set[bytes] = set()
+        for row in waiting:
+            (later if row.key in seen else turn).append(row)
+            seen.add(row.key)
+        yield turn
+        waiting = later
+
+
+def _fact_as_json(fact: Fact) -> dict[str, Any]:
+    return {**asdict(fact), "until": fact.until.isoformat() if fact.until else None}
+
+
+def _fact(said: dict[str, Any]) -> Fact:
+    return Fact(
+        Channel(said["channel"]) if said["channel"] else None,
+        said["scope"],
+        Reason(said["reason"]),
+        said["source"],
+        datetime.fromisoformat(said["until"]) if said["until"] else None,
+    )
+
+
+def _part(place: Path, part: int) -> Path:
+    return place / f"part-{part:04}"
+
+
+def _append(path: Path, lines: Sequence[str]) -> int:
+    data = "".join(lines).encode("utf-8")
+    with path.open("ab") as file:
+        file.write(data)
+    return len(data)
+
+
+def _cut(path: Path, size: int) -> None:
+    if path.exists() and path.stat().st_size > size:
+        with path.open("r+b") as file:
+            file.truncate(size)
+
+
+def _load(place: Path) -> _State:
+    return _State(**json.loads((place / "state.json").read_text()))
+
+
+def _save(place: Path, state: _State) -> None:
+    fresh = place / "state.new"
+    fresh.write_text(json.dumps(asdict(state)))
+    fresh.replace(place / "state.json")
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Keep other processes of this host from the same import."""
+    with (place / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict("This import is running already.") from error
+        yield
