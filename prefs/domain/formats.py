@@ -232,7 +232,7 @@ FORMATS: tuple[Format, ...] = (
         "mailchimp-subscribed",
         "Mailchimp, subscribed",
         _MAILCHIMP,
-        "email address|leid|euid|optin_time",
+        "email address|leid|euid",
         address=("email address",),
         otherwise=IGNORE,
         note="Subscribers: every row is passed over.",
