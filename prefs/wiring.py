@@ -14,6 +14,7 @@ from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
+from prefs.services.exports import Exports
 from prefs.services.hash_lists import HashLists
 from prefs.services.imports import JOB, Imports
 from prefs.services.inbound import Inbound, InboundText
@@ -71,6 +72,7 @@ class Services:
     worker: Worker
     upkeep: Upkeep
     imports: Imports
+    exports: Exports
     sealing: Sealing
     sync: Sync | None
 
@@ -184,6 +186,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         imports=imports,
+        exports=Exports(kit),
         sealing=Sealing(store),
         sync=sync,
     )

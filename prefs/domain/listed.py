@@ -96,13 +96,6 @@ class Plan:
     source: str
     spoken: Callable[[str], int]
 
-    @property
-    def kind(self) -> AddressKind | None:
-        """The kind of the addresses, or None where each row has its own channel."""
-        if self.format.name == REGISTRY:
-            return AddressKind.PHONE
-        return KIND_OF_CHANNEL[self.channel] if self.channel else None
-
     def reader(self) -> Callable[[Sequence[str]], Listed | None]:
         """Return what reads a row's cells: a fact, or None for a row that says nothing.
 
@@ -116,7 +109,7 @@ class Plan:
 
     def address(self, listed: Listed, default_region: str) -> Address:
         """Return the address of a row. Raises ``RowProblem``; hashes are not addresses."""
-        channel = listed.fact.channel or self.channel or Channel.VOICE
+        channel = listed.fact.channel or (Channel.EMAIL if "@" in listed.text else Channel.VOICE)
         if KIND_OF_CHANNEL[channel] is AddressKind.PHONE:
             _refuse_spoilt(listed.text)
         try:
@@ -166,7 +159,7 @@ def make_plan(
         return replace(plan, channel=None, column=names.index("to"))
     place = _named_column(names, column) if column else _column(found, names, sample, plan.channel)
     if plan.channel is None:
-        plan = replace(plan, channel=_guessed_channel(found, place, sample))
+        plan = replace(plan, channel=_guessed_channel(found, names, place, sample))
     elif found.channel and plan.channel is not found.channel:
         raise InvalidInput(f"A {found.tool} file is about {found.channel}.", field="channel")
     return replace(plan, column=place)
@@ -319,8 +312,10 @@ def _looks(cell: str, kind: AddressKind) -> bool:
     return _PHONE_LIKE.fullmatch(cell) is not None
 
 
-def _guessed_channel(found: Format, place: int, sample: Sequence[Sequence[str]]) -> Channel:
-    if found.name not in HEX_DIGITS and _mostly(sample, place, [AddressKind.EMAIL], hashes=False):
+def _guessed_channel(found: Format, names: tuple[str, ...], place: int, sample: Sequence[Sequence[str]]) -> Channel:
+    name = names[place] if place < len(names) else ""
+    named_email = name in _EMAIL_NAMES - {"address", "recipient", "subscriber"}
+    if found.name not in HEX_DIGITS and (named_email or _mostly(sample, place, [AddressKind.EMAIL], hashes=False)):
         return Channel.EMAIL
     what = "hashes" if found.name in HEX_DIGITS else "addresses"
     raise InvalidInput(
@@ -432,7 +427,9 @@ class _OwnRows:
         end = read_time(until)
         try:
             number = self._plan.spoken(scope or "all") if self._plan.scope == ALL else self._plan.scope
-            fact = Fact(Channel(channel), number, Reason(reason), source or Source.IMPORT, end)
+            fact = Fact(
+                None if channel == "any" else Channel(channel), number, Reason(reason), source or Source.IMPORT, end
+            )
         except InvalidInput as error:
             raise RowProblem("A scope that the catalogue does not have", str(error)) from error
         except ValueError as error:

@@ -472,8 +472,10 @@ class _Merging:
                 rows.append(_Row(bytes.fromhex(key), int(line), self._facts[int(number)], when, address))
         return rows
 
-    def _kind(self, fact: Fact) -> AddressKind:
-        return KIND_OF_CHANNEL[fact.channel] if fact.channel else AddressKind.PHONE
+    def _kind(self, row: _Row) -> AddressKind:
+        if row.fact.channel:
+            return KIND_OF_CHANNEL[row.fact.channel]
+        return AddressKind.EMAIL if "@" in row.text else AddressKind.PHONE
 
     def _others(self, row: _Row, kind: AddressKind) -> tuple[bytes, ...]:
         """Return the further keys an address may be stored under: other forms, older keys, its hashes."""
@@ -489,7 +491,7 @@ class _Merging:
         facts = []
         for row, closed in zip(rows, sealed, strict=True):
             fact, subject = row.fact, secrets.randbits(62)
-            kind = self._kind(fact)
+            kind = self._kind(row)
             facts.append(
                 Fresh(
                     key=row.key,
@@ -539,8 +541,8 @@ class _Merging:
     def _open(self, connection: Connection, rows: Sequence[_Row]) -> tuple[dict[bytes, KnownAddress], Book]:
         """Lock the addresses of these rows; one that was erased stays a bare key (rules.md G-3)."""
         texts = {row.key: row for row in rows}
-        keys = {key: (key, *self._others(row, self._kind(row.fact))) for key, row in texts.items()}
-        bare = [Wanted(keys[key], self._kind(row.fact)) for key, row in texts.items()]
+        keys = {key: (key, *self._others(row, self._kind(row))) for key, row in texts.items()}
+        bare = [Wanted(keys[key], self._kind(row)) for key, row in texts.items()]
         known = dict(zip(texts, people.open_addresses(connection, bare, self._kit.now()), strict=True))
         book = ledger.open_book(connection, known.values(), self._contacts(rows, known))
         for key, one in known.items():
