@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from prefs.domain.address import Address
-from prefs.domain.terms import AddressKind
 from prefs.errors import SettingsError
 
 KEY_BYTES = 32
@@ -117,9 +116,10 @@ class AddressKeys:
         keys = tuple(_digest(pair, value) for value in address.keyed_values for pair in self._pairs)
         return keys + self.hash_list_keys(address) if self.hashes_listed() else keys
 
-    def may_have_several(self, kind: AddressKind) -> bool:
-        """True where more than ``key`` may lead to an address: telephones, older keys, lists of hashes."""
-        return kind is AddressKind.PHONE or len(self._pairs) > 1 or self.hashes_listed()
+    @property
+    def may_have_several(self) -> bool:
+        """True where any address may be under further keys: older keys, lists of hashes."""
+        return len(self._pairs) > 1 or self.hashes_listed()
 
     def digest_key(self, name: str) -> bytes:
         """Return the key a hash of a list is stored under; ``name`` is ``sha256:HEX`` or ``md5:HEX``."""

@@ -14,11 +14,14 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection
 
@@ -33,7 +36,7 @@ from prefs.services.hash_lists import HashLists
 from prefs.services.kit import Doing, Kit, act, address_context, bad_address, entry_key, lift, place_of, stop
 from prefs.services.listfile import Layout, as_lines, digest_of, lay_out, read_rows, repairer, written
 from prefs.storage import bulk, imports, jobs, ledger, people
-from prefs.storage.bulk import Fresh, Shared
+from prefs.storage.bulk import Form, Fresh, Shared
 from prefs.storage.imports import DONE, FAILED, QUEUED, RUNNING, UNDOING, UNDONE, Import
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress, Wanted
@@ -41,8 +44,8 @@ from prefs.storage.tables import from_microseconds, to_microseconds
 
 log = logging.getLogger(__name__)
 
-PART_ROWS = 40_000
-"""Rows a merging transaction: about a second's work, so that nobody waits long behind it."""
+PART_ROWS = 20_000
+"""Rows a merging transaction: well under a second's work, so that nobody waits long behind it."""
 
 MOST_PARTS = 4_096
 SLICE_SECONDS = 10.0
@@ -401,20 +404,19 @@ class _Merging:
         """Merge part after part until the last or until the time is over."""
         if self._found.status == QUEUED:
             self._start()
-        found = self._found
-        for part in range(found.next_part, len(self._state.sizes)):
-            self._merge(part)
-            tell("merge", (part + 1) / len(self._state.sizes))
-            if time.monotonic() > until and part + 1 < len(self._state.sizes):
-                return
-        with self._kit.store.write() as connection:
-            last = ledger.position(connection)
-            imports.change(connection, found.id, status=DONE, finished_at=self._kit.now(), last_entry=last)
-        for leftover in [*self._place.glob("part-*"), self._place / "lines.csv", self._place / "upload"]:
-            leftover.unlink(missing_ok=True)
-        done = self._service.view(found.id)
-        counts = {name: getattr(done, name) for name in ("added", "already", "invalid", "ignored")}
-        log.info("import_done", extra={"import": found.id, "format": found.format, "dry_run": found.dry_run, **counts})
+        parts = len(self._state.sizes)
+        # While the database works on one part, the next one is made ready.
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            upcoming = ahead.submit(self._prepared, self._found.next_part)
+            for part in range(self._found.next_part, parts):
+                prepared = upcoming.result()
+                if part + 1 < parts:
+                    upcoming = ahead.submit(self._prepared, part + 1)
+                self._merge(part, prepared)
+                tell("merge", (part + 1) / parts)
+                if time.monotonic() > until and part + 1 < parts:
+                    return
+        self._finish()
 
     def _start(self) -> None:
         if self._hashed and not self._found.dry_run:
@@ -431,27 +433,40 @@ class _Merging:
             )
         self._found = self._service.view(self._found.id)
 
-    def _merge(self, part: int) -> None:
+    def _finish(self) -> None:
+        found = self._found
+        with self._kit.store.write() as connection:
+            last = ledger.position(connection)
+            imports.change(connection, found.id, status=DONE, finished_at=self._kit.now(), last_entry=last)
+        for leftover in [*self._place.glob("part-*"), self._place / "lines.csv", self._place / "upload"]:
+            leftover.unlink(missing_ok=True)
+        done = self._service.view(found.id)
+        counts = {name: getattr(done, name) for name in ("added", "already", "invalid", "ignored")}
+        log.info("import_done", extra={"import": found.id, "format": found.format, "dry_run": found.dry_run, **counts})
+
+    def _merge(self, part: int, prepared: "_Prepared") -> None:
         """Merge one part; a part that was interrupted is merged again, and finds its own rows there."""
-        rows = self._rows(part)
-        plain, odd = _sorted_out(rows)
         shared = Shared(self._found.id, self._found.actor, self._found.uploaded_at, self._kit.now())
-        facts = self._fresh(plain)
-        added = 0
+        added, left = 0, list[int]()
         try:
             with self._kit.store.write() as connection:
-                merged = bulk.merge(connection, shared, facts)
-                added = merged.added
+                merged = bulk.merge(connection, shared, prepared.forms, prepared.facts)
+                added, left = merged.added, merged.left
                 self._count(connection, merged.added, merged.standing)
+                if not left and not prepared.odd:
+                    self._done(connection, part, prepared.rows)
+                    return
         except _DryRun:
             pass
-        odd = sorted([plain[place] for place in merged.left] + odd, key=lambda row: (row.key, row.line))
+        odd = sorted([*map(self._row, (prepared.plain[place] for place in left)), *prepared.odd], key=_order)
         for start in range(0, len(odd), _ONE_BY_ONE):
             added += self._one_by_one(odd[start : start + _ONE_BY_ONE])
         with self._kit.store.write() as connection:
-            more = {"added": added} if self._found.dry_run else {}
-            imports.count(connection, self._found.id, usable=len(rows), **more)
-            imports.change(connection, self._found.id, next_part=part + 1)
+            self._done(connection, part, prepared.rows, added=added if self._found.dry_run else 0)
+
+    def _done(self, connection: Connection, part: int, rows: int, added: int = 0) -> None:
+        imports.count(connection, self._found.id, usable=rows, added=added)
+        imports.change(connection, self._found.id, next_part=part + 1)
 
     def _count(self, connection: Connection, added: int, standing: Sequence[int]) -> None:
         """Note what this transaction did, in the same transaction; a dry run ends it here and nothing stays."""
@@ -460,55 +475,60 @@ class _Merging:
         imports.count(connection, self._found.id, added=added)
         imports.confirm(connection, self._found.id, standing, self._found.first_entry)
 
-    def _rows(self, part: int) -> list[_Row]:
+    def _prepared(self, part: int) -> "_Prepared":
+        """Return a part sorted and sorted out, with the rows that each plain fact about a new address would get."""
         path = _part(self._place, part)
-        if not path.exists():
-            return []
-        rows = []
-        for text in sorted(path.read_text("utf-8").split("\n")):
-            if text:
-                key, line, number, occurred, address = text.split("\t")
-                when = from_microseconds(int(occurred)) if occurred else self._found.uploaded_at
-                rows.append(_Row(bytes.fromhex(key), int(line), self._facts[int(number)], when, address))
-        return rows
+        lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
+        lines.sort()
+        plain, odd = _sorted_out(lines)
+        pauses = [number for number, fact in enumerate(self._facts) if fact.until is not None]
+        if pauses:
+            odd += [cells for cells in plain if int(cells[2]) in pauses]
+            plain = [cells for cells in plain if int(cells[2]) not in pauses]
+        forms, facts = self._fresh(plain)
+        return _Prepared(len(lines), plain, forms, facts, [self._row(cells) for cells in odd])
 
-    def _kind(self, row: _Row) -> AddressKind:
-        if row.fact.channel:
-            return KIND_OF_CHANNEL[row.fact.channel]
-        return AddressKind.EMAIL if "@" in row.text else AddressKind.PHONE
+    def _fresh(self, plain: Sequence["_Cells"]) -> tuple[list[Form], list[Fresh]]:
+        keys = [bytes.fromhex(cells[0]) for cells in plain]
+        sealed: Sequence[bytes | None] = [None] * len(plain)
+        if not self._hashed:
+            contexts = ((cells[4].encode(), address_context(key)) for cells, key in zip(plain, keys, strict=True))
+            sealed = self._kit.vault.seal_many(contexts)
+        forms, places = self._forms()
+        uploaded, noise = to_microseconds(self._found.uploaded_at), secrets.token_bytes(8 * len(plain))
+        several = not self._hashed and (
+            self._kit.address_keys.may_have_several or any(form.kind is AddressKind.PHONE for form in forms)
+        )
+        facts = []
+        for at, (key, closed, (_, line, number, occurred, text)) in enumerate(zip(keys, sealed, plain, strict=True)):
+            form = 2 * int(number) + ("@" in text)
+            subject = int.from_bytes(noise[8 * at : 8 * at + 8]) >> 2
+            name = entry_key(f"{self._found.id}:{line}", subject, places[form], "")
+            others = self._others(key, text, forms[form].kind) if several else ()
+            facts.append(Fresh(key, form, closed, subject, name, int(occurred) if occurred else uploaded, others))
+        return forms, facts
 
-    def _others(self, row: _Row, kind: AddressKind) -> tuple[bytes, ...]:
+    def _forms(self) -> tuple[list[Form], list[str]]:
+        """Return two forms a fact, for telephones and for addresses with an @, and what their entries are about."""
+        forms, places = [], []
+        for fact in self._facts:
+            act = Act.UNREACHABLE if fact.reason in CONTACTABILITY_REASONS else Act.OPT_OUT
+            for text in ("", "@"):
+                forms.append(Form(_kind(fact, text), act, fact.channel, fact.scope, fact.reason, fact.source))
+                places.append(place_of(fact.channel, fact.scope, fact.reason))
+        return forms, places
+
+    def _others(self, key: bytes, text: str, kind: AddressKind) -> tuple[bytes, ...]:
         """Return the further keys an address may be stored under: other forms, older keys, its hashes."""
         if self._hashed:
             return ()
-        address = parse_address(_ANY_CHANNEL[kind], row.text, default_region=self._kit.default_region)
-        return self._kit.address_keys.candidates(address)[1:]
+        address = parse_address(_ANY_CHANNEL[kind], text, default_region=self._kit.default_region)
+        return tuple(one for one in self._kit.address_keys.candidates(address) if one != key)
 
-    def _fresh(self, rows: Sequence[_Row]) -> list[Fresh]:
-        contexts = [(row.text.encode(), address_context(row.key)) for row in rows]
-        sealed = [None] * len(rows) if self._hashed else self._kit.vault.seal_many(contexts)
-        several = self._kit.address_keys.may_have_several
-        facts = []
-        for row, closed in zip(rows, sealed, strict=True):
-            fact, subject = row.fact, secrets.randbits(62)
-            kind = self._kind(row)
-            facts.append(
-                Fresh(
-                    key=row.key,
-                    others=self._others(row, kind) if several(kind) else (),
-                    kind=kind,
-                    sealed=closed,
-                    subject=subject,
-                    entry_key=entry_key(self._key(row), subject, place_of(fact.channel, fact.scope, fact.reason), ""),
-                    act=Act.UNREACHABLE if fact.reason in CONTACTABILITY_REASONS else Act.OPT_OUT,
-                    channel=fact.channel,
-                    scope=fact.scope,
-                    reason=fact.reason,
-                    source=fact.source,
-                    occurred_at=to_microseconds(row.occurred_at),
-                )
-            )
-        return facts
+    def _row(self, cells: "_Cells") -> _Row:
+        key, line, number, occurred, text = cells
+        when = from_microseconds(int(occurred)) if occurred else self._found.uploaded_at
+        return _Row(bytes.fromhex(key), int(line), self._facts[int(number)], when, text)
 
     def _key(self, row: _Row) -> str:
         """What makes a row's fact the same fact, however often it is merged."""
@@ -541,8 +561,8 @@ class _Merging:
     def _open(self, connection: Connection, rows: Sequence[_Row]) -> tuple[dict[bytes, KnownAddress], Book]:
         """Lock the addresses of these rows; one that was erased stays a bare key (rules.md G-3)."""
         texts = {row.key: row for row in rows}
-        keys = {key: (key, *self._others(row, self._kind(row))) for key, row in texts.items()}
-        bare = [Wanted(keys[key], self._kind(row)) for key, row in texts.items()]
+        keys = {key: (key, *self._others(key, row.text, _kind(row.fact, row.text))) for key, row in texts.items()}
+        bare = [Wanted(keys[key], _kind(row.fact, row.text)) for key, row in texts.items()]
         known = dict(zip(texts, people.open_addresses(connection, bare, self._kit.now()), strict=True))
         book = ledger.open_book(connection, known.values(), self._contacts(rows, known))
         for key, one in known.items():
@@ -576,22 +596,48 @@ _ANY_CHANNEL = {
 }
 
 
-def _sorted_out(rows: Sequence[_Row]) -> tuple[list[_Row], list[_Row]]:
-    """Return the addresses about which the file says one plain thing, once each, and the rows that need thought."""
-    by_key: dict[bytes, dict[Fact, _Row]] = {}
-    for row in rows:
-        said = by_key.setdefault(row.key, {})
-        if row.fact not in said or row.line < said[row.fact].line:
-            said[row.fact] = row
-    plain: list[_Row] = []
-    odd: list[_Row] = []
-    for said in by_key.values():
-        first = next(iter(said.values()))
-        if len(said) == 1 and first.fact.until is None:
+_Cells = tuple[str, str, str, str, str]
+"""Key, line, number of the fact, stored time or nothing, address: a row of a part file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A part on its way into the database."""
+
+    rows: int
+    plain: list[_Cells]
+    forms: list[Form]
+    facts: list[Fresh]
+    odd: list[_Row]
+
+
+def _sorted_out(lines: Sequence[str]) -> tuple[list[_Cells], list[_Cells]]:
+    """Return the addresses about which the file says one thing, once each, and the rows that need thought.
+
+    ``lines`` are sorted by key. Of the same fact said twice the first line counts.
+    """
+    plain: list[_Cells] = []
+    odd: list[_Cells] = []
+    for _, group in groupby((cast(_Cells, tuple(line.split("\t"))) for line in lines), key=itemgetter(0)):
+        first, *more = group
+        if not more:
             plain.append(first)
-        else:
-            odd += said.values()
+            continue
+        said: dict[str, _Cells] = {}
+        for cells in sorted((first, *more), key=lambda cells: int(cells[1])):
+            said.setdefault(cells[2], cells)
+        (plain if len(said) == 1 else odd).extend(said.values())
     return plain, odd
+
+
+def _order(row: _Row) -> tuple[bytes, int]:
+    return (row.key, row.line)
+
+
+def _kind(fact: Fact, text: str) -> AddressKind:
+    if fact.channel:
+        return KIND_OF_CHANNEL[fact.channel]
+    return AddressKind.EMAIL if "@" in text else AddressKind.PHONE
 
 
 def _turns(rows: Sequence[_Row]) -> Iterator[list[_Row]]:

@@ -5,15 +5,14 @@ any of its keys. What is on record already is recognised; every other row goes t
 ``ledger.append`` one by one. A property test compares the two on random lists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, AddressKind, Channel
-from prefs.storage.people import CHUNK
 from prefs.storage.tables import to_microseconds
 
 
@@ -28,29 +27,41 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
-    """A fact about one address, and the rows it would get. ``others`` are its further possible keys.
+class Form:
+    """What many facts of an import have in common."""
 
-    ``subject`` is a number nobody has yet and ``entry_key`` was made with it.
-    """
-
-    key: bytes
-    others: tuple[bytes, ...]
     kind: AddressKind
-    sealed: bytes | None
-    subject: int
-    entry_key: str
     act: Act
     channel: Channel | None
     scope: int
     reason: str
     source: str
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels such a fact stands on."""
+        return (self.channel,) if self.channel else CHANNELS_OF_KIND[self.kind]
+
+
+class Fresh(NamedTuple):
+    """A fact about one address, and the rows it would get. ``others`` are its further possible keys.
+
+    ``form`` is a place in the list of forms, ``subject`` a number nobody has yet, and
+    ``entry_key`` was made with it. ``occurred_at`` is stored time (``tables.to_microseconds``).
+    """
+
+    key: bytes
+    form: int
+    sealed: bytes | None
+    subject: int
+    entry_key: str
     occurred_at: int
+    others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Places in the given list: ``added`` is how many were new, ``left`` needs the one-by-one writer.
+    """``added`` is how many were new; ``left`` are places in the given list for the one-by-one writer.
 
     ``standing`` are entries that already say the same.
     """
@@ -60,45 +71,30 @@ class Merged:
     left: list[int]
 
 
-def merge(connection: Connection, act: Shared, facts: Sequence[Fresh]) -> Merged:
+def merge(connection: Connection, shared: Shared, forms: Sequence[Form], facts: Sequence[Fresh]) -> Merged:
     """Write the facts about unknown addresses, and sort out the rest. ``facts`` has each key once, sorted."""
     if not facts:
         return Merged(0, [], [])
     if connection.dialect.name == "sqlite":
-        return _sqlite(connection, act, facts)
-    return _postgres(connection, act, facts)
+        return _sqlite(connection, shared, forms, facts)
+    return _postgres(connection, shared, forms, facts)
 
 
 _STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS import_part (
-  place int NOT NULL, key bytea NOT NULL, kind text NOT NULL, sealed bytea, subject bigint NOT NULL,
-  entry_key text NOT NULL, act text NOT NULL, channel text, scope int NOT NULL, reason text NOT NULL,
-  source text NOT NULL, occurred_at bigint NOT NULL, shown text NOT NULL
+  place int NOT NULL, key bytea NOT NULL, form int NOT NULL, sealed bytea, subject bigint NOT NULL,
+  entry_key text NOT NULL, occurred_at bigint NOT NULL
 ) ON COMMIT DELETE ROWS
 """
 _STAGE_OTHERS = """
 CREATE TEMP TABLE IF NOT EXISTS import_other (subject bigint NOT NULL, key bytea NOT NULL) ON COMMIT DELETE ROWS
 """
-
-# The same fact stands, came through the same door, and nothing was let in again since:
-# ``domain.ledger.still_in_force`` as a query.
-_ALREADY = """
-FROM import_part AS p JOIN standing AS s
-  ON s.address_key = p.key AND s.channel = p.shown AND s.scope = p.scope AND s.fact = p.reason
- AND s.everywhere = (p.channel IS NULL)
-WHERE s.source = p.source AND s.sender IS NULL AND s.flag IS NULL AND s.until IS NULL
-  AND NOT EXISTS (
-    SELECT 1 FROM standing AS c
-    WHERE c.address_key = p.key AND c.fact IN ('own_act', 'express') AND c.effective_at > s.effective_at)
-"""
-_POSTGRES_ALREADY = """
-WITH same AS (SELECT p.place, s.entry_id {already}),
-gone AS (DELETE FROM import_part AS p USING same WHERE p.place = same.place)
-SELECT place, entry_id FROM same
-""".format(already=_ALREADY)  # noqa: UP032  S608 cannot tell fixed text from input
-
-_UNKNOWN = """
-NOT EXISTS (SELECT 1 FROM address_alias AS a WHERE a.key = p.key)
+_FORMS = """
+forms AS (
+  SELECT * FROM unnest(%(numbers)s::int[], %(kinds)s::text[], %(acts)s::text[], %(channels)s::text[],
+                       %(scopes)s::int[], %(reasons)s::text[], %(sources)s::text[], %(shown)s::text[])
+           AS f (number, kind, act, channel, scope, reason, source, shown)
+)
 """
 _OTHERS_UNKNOWN = """
 AND NOT EXISTS (
@@ -107,17 +103,18 @@ AND NOT EXISTS (
     OR EXISTS (SELECT 1 FROM address_alias AS a WHERE a.key = o.key)))
 """
 # One statement: whoever else makes the same address at this moment, it is made once, and its
-# entry and standing only by the one that made it.
+# entry and standing only by the one that made it. It returns the places it did not write.
 _POSTGRES_MERGE = """
-WITH made AS (
+WITH {forms}, made AS (
   INSERT INTO address (subject, key, kind, sealed, last_entry, created_at)
-  SELECT p.subject, p.key, p.kind, p.sealed, nextval(pg_get_serial_sequence('ledger_entry', 'id')), %(now)s
-  FROM import_part AS p WHERE {unknown}
-  ORDER BY p.key
-  ON CONFLICT DO NOTHING
+  SELECT p.subject, p.key, f.kind, p.sealed, nextval(pg_get_serial_sequence('ledger_entry', 'id')), %(now)s
+  FROM (SELECT * FROM import_part ORDER BY key) AS p JOIN forms AS f ON f.number = p.form
+  WHERE NOT EXISTS (SELECT 1 FROM address_alias AS a WHERE a.key = p.key) {others_unknown}
+  ON CONFLICT (key) DO NOTHING
   RETURNING subject, last_entry
 ), facts AS MATERIALIZED (
-  SELECT p.*, made.last_entry AS id FROM import_part AS p JOIN made ON made.subject = p.subject
+  SELECT p.key, p.subject, p.entry_key, p.occurred_at, made.last_entry AS id, f.*
+  FROM import_part AS p JOIN made ON made.subject = p.subject JOIN forms AS f ON f.number = p.form
 ), entries AS (
   INSERT INTO ledger_entry (id, entry_key, act_id, act, subject, channel, scope, reason, source, actor,
                             effective_at, occurred_at, recorded_at)
@@ -128,56 +125,88 @@ WITH made AS (
   INSERT INTO standing (address_key, channel, scope, fact, everywhere, entry_id, effective_at, source)
   SELECT f.key, coalesce(f.channel, k.channel), f.scope, f.reason, f.channel IS NULL, f.id, %(effective)s, f.source
   FROM facts AS f
-  LEFT JOIN unnest(%(kinds)s::text[], %(channels)s::text[]) AS k(kind, channel)
+  LEFT JOIN unnest(%(every_kind)s::text[], %(every_channel)s::text[]) AS k(kind, channel)
     ON f.channel IS NULL AND k.kind = f.kind
   ORDER BY f.key
 )
-SELECT place FROM facts
+SELECT p.place FROM import_part AS p WHERE NOT EXISTS (SELECT 1 FROM made WHERE made.subject = p.subject)
+"""
+
+# The same fact stands, came through the same door, and nothing was let in again since:
+# ``domain.ledger.still_in_force`` as a query.
+_SAME = """
+  ON s.address_key = p.key AND s.channel = f.shown AND s.scope = f.scope AND s.fact = f.reason
+ AND s.everywhere = (f.channel IS NULL)
+WHERE s.source = f.source AND s.sender IS NULL AND s.flag IS NULL AND s.until IS NULL
+  AND NOT EXISTS (
+    SELECT 1 FROM standing AS c
+    WHERE c.address_key = p.key AND c.fact IN ('own_act', 'express') AND c.effective_at > s.effective_at)
+"""
+_POSTGRES_ALREADY = """
+WITH {forms} SELECT p.place, s.entry_id
+FROM unnest(%(left)s::int[]) AS l (place) JOIN import_part AS p ON p.place = l.place
+JOIN forms AS f ON f.number = p.form JOIN standing AS s {same}
 """
 
 
-def _postgres(connection: Connection, act: Shared, facts: Sequence[Fresh]) -> Merged:
+def _postgres(connection: Connection, shared: Shared, forms: Sequence[Form], facts: Sequence[Fresh]) -> Merged:
     others = any(fact.others for fact in facts)
     connection.exec_driver_sql(_STAGE)
     _copy(connection, "import_part", map(_stage_line, range(len(facts)), facts))
     if others:
         connection.exec_driver_sql(_STAGE_OTHERS)
-        lines = (f"{fact.subject}\t{_hex(key)}\n" for fact in facts for key in fact.others)
-        _copy(connection, "import_other", lines)
-    already = connection.exec_driver_sql(_POSTGRES_ALREADY).all()
-    everywhere = [(kind, channel) for kind, channels in CHANNELS_OF_KIND.items() for channel in channels]
-    values = {
-        "now": to_microseconds(act.recorded_at),
-        "effective": to_microseconds(act.effective_at),
-        "act_id": act.id,
-        "actor": act.actor,
-        "kinds": [str(kind) for kind, _ in everywhere],
-        "channels": [str(channel) for _, channel in everywhere],
+        _copy(connection, "import_other", (f"{one.subject}\t{_hex(key)}\n" for one in facts for key in one.others))
+    values = {**_form_values(forms), **_shared_values(shared)}
+    merging = _POSTGRES_MERGE.format(forms=_FORMS, others_unknown=_OTHERS_UNKNOWN if others else "")
+    left = set(connection.exec_driver_sql(merging, values).scalars())
+    added = len(facts) - len(left)
+    if not left:
+        return Merged(added, [], [])
+    asking = _POSTGRES_ALREADY.format(forms=_FORMS, same=_SAME)
+    already = connection.exec_driver_sql(asking, {**_form_values(forms), "left": sorted(left)}).all()
+    return Merged(added, [row.entry_id for row in already], sorted(left.difference(row.place for row in already)))
+
+
+def _form_values(forms: Sequence[Form]) -> dict[str, object]:
+    return {
+        "numbers": list(range(len(forms))),
+        "kinds": [str(form.kind) for form in forms],
+        "acts": [str(form.act) for form in forms],
+        "channels": [form.channel and str(form.channel) for form in forms],
+        "scopes": [form.scope for form in forms],
+        "reasons": [str(form.reason) for form in forms],
+        "sources": [str(form.source) for form in forms],
+        "shown": [str(form.channels[0]) for form in forms],
     }
-    statement = _POSTGRES_MERGE.format(unknown=_UNKNOWN + (_OTHERS_UNKNOWN if others else ""))
-    made = connection.exec_driver_sql(statement, values).scalars().all()
-    left = set(range(len(facts))).difference(made, (row.place for row in already))
-    return Merged(len(made), [row.entry_id for row in already], sorted(left))
+
+
+def _shared_values(shared: Shared) -> dict[str, object]:
+    everywhere = [(kind, channel) for kind, channels in CHANNELS_OF_KIND.items() for channel in channels]
+    return {
+        "now": to_microseconds(shared.recorded_at),
+        "effective": to_microseconds(shared.effective_at),
+        "act_id": shared.id,
+        "actor": shared.actor,
+        "every_kind": [str(kind) for kind, _ in everywhere],
+        "every_channel": [str(channel) for _, channel in everywhere],
+    }
 
 
 def _stage_line(place: int, fact: Fresh) -> str:
-    sealed = _hex(fact.sealed) if fact.sealed is not None else _NULL
-    shown = fact.channel or CHANNELS_OF_KIND[fact.kind][0]
-    return (
-        f"{place}\t{_hex(fact.key)}\t{fact.kind}\t{sealed}\t{fact.subject}\t{fact.entry_key}\t{fact.act}\t"
-        f"{fact.channel or _NULL}\t{fact.scope}\t{fact.reason}\t{fact.source}\t{fact.occurred_at}\t{shown}\n"
-    )
+    key, form, sealed, subject, entry_key, occurred_at, _ = fact
+    closed = _HEX + sealed.hex() if sealed is not None else _NULL
+    return f"{place}\t{_HEX}{key.hex()}\t{form}\t{closed}\t{subject}\t{entry_key}\t{occurred_at}\n"
 
 
-_NULL = "\\N"
+# Bytes and nothing, as COPY's text format has them.
+_HEX, _NULL = "\\\\x", "\\N"
 
 
 def _hex(value: bytes) -> str:
-    """Return bytes as COPY's text format has them."""
-    return "\\\\x" + value.hex()
+    return _HEX + value.hex()
 
 
-def _copy(connection: Connection, table: str, lines: Any) -> None:
+def _copy(connection: Connection, table: str, lines: Iterable[str]) -> None:
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN") as copy:
         copy.write("".join(lines))
@@ -188,36 +217,47 @@ CREATE TEMP TABLE IF NOT EXISTS import_part (
   place INTEGER PRIMARY KEY, key BLOB, channel TEXT, scope INTEGER, reason TEXT, source TEXT, shown TEXT)
 """
 
+_SQLITE_ALREADY = " ".join(("SELECT p.place, s.entry_id FROM import_part AS p JOIN standing AS s", _SAME)).replace(
+    "f.", "p."
+)
 
-def _sqlite(connection: Connection, act: Shared, facts: Sequence[Fresh]) -> Merged:
+
+def _sqlite(connection: Connection, shared: Shared, forms: Sequence[Form], facts: Sequence[Fresh]) -> Merged:
+    taken = _known_keys(connection, facts)
+    fresh = []
+    left = []
+    for place, fact in enumerate(facts):
+        if fact.key in taken or any(key in taken for key in fact.others):
+            left.append(place)
+        else:
+            fresh.append(fact)
+    already = _sqlite_already(connection, forms, facts, left) if left else {}
+    _insert(connection, shared, forms, fresh)
+    return Merged(len(fresh), list(already.values()), [place for place in left if place not in already])
+
+
+def _sqlite_already(
+    connection: Connection, forms: Sequence[Form], facts: Sequence[Fresh], left: Sequence[int]
+) -> dict[int, int]:
+    """Return the entry that says the same already, by place."""
     connection.exec_driver_sql(_SQLITE_STAGE)
     connection.exec_driver_sql("DELETE FROM import_part")
-    rows = [
-        (
-            *(place, fact.key, fact.channel and str(fact.channel), fact.scope, fact.reason, fact.source),
-            str(fact.channel or CHANNELS_OF_KIND[fact.kind][0]),
-        )
-        for place, fact in enumerate(facts)
+    values = [
+        (place, facts[place].key, form.channel, form.scope, form.reason, form.source, form.channels[0])
+        for place in left
+        for form in (forms[facts[place].form],)
     ]
-    connection.exec_driver_sql("INSERT INTO import_part VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    already = connection.exec_driver_sql(f"SELECT p.place, s.entry_id {_ALREADY}").all()
-    taken = _known_keys(connection, facts)
-    done = {row.place for row in already}
-    fresh, left = [], []
-    for place, fact in enumerate(facts):
-        if place not in done:
-            known = fact.key in taken or any(key in taken for key in fact.others)
-            (left.append(place) if known else fresh.append(fact))
-    _insert(connection, act, fresh)
-    return Merged(len(fresh), [row.entry_id for row in already], left)
+    connection.exec_driver_sql("INSERT INTO import_part VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    found = connection.exec_driver_sql(_SQLITE_ALREADY)
+    return {row.place: row.entry_id for row in found}
 
 
 def _known_keys(connection: Connection, facts: Sequence[Fresh]) -> set[bytes]:
     """Return which keys have a row or an alias; nobody else writes while this transaction is open."""
     keys = [key for fact in facts for key in (fact.key, *fact.others)]
     found: set[bytes] = set()
-    for start in range(0, len(keys), CHUNK):
-        chunk = keys[start : start + CHUNK]
+    for start in range(0, len(keys), _PARAMETERS):
+        chunk = keys[start : start + _PARAMETERS]
         marks = ",".join("?" * len(chunk))
         for table in ("address", "address_alias"):
             query = f"SELECT key FROM {table} WHERE key IN ({marks})"  # noqa: S608  two fixed names
@@ -225,33 +265,37 @@ def _known_keys(connection: Connection, facts: Sequence[Fresh]) -> set[bytes]:
     return found
 
 
-def _insert(connection: Connection, act: Shared, facts: Sequence[Fresh]) -> None:
+_PARAMETERS = 30_000
+
+
+def _insert(connection: Connection, shared: Shared, forms: Sequence[Form], facts: Sequence[Fresh]) -> None:
     if not facts:
         return
     last = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'ledger_entry'").scalar() or 0
-    now, effective = to_microseconds(act.recorded_at), to_microseconds(act.effective_at)
-    numbered = list(enumerate(facts, start=last + 1))
-    connection.exec_driver_sql(
+    now, effective = to_microseconds(shared.recorded_at), to_microseconds(shared.effective_at)
+    numbered = [(number, fact, forms[fact.form]) for number, fact in enumerate(facts, start=last + 1)]
+    driver: Any = connection.connection.driver_connection
+    driver.executemany(
         "INSERT INTO address (subject, key, kind, sealed, last_entry, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        [(fact.subject, fact.key, str(fact.kind), fact.sealed, number, now) for number, fact in numbered],
+        ((fact.subject, fact.key, form.kind, fact.sealed, number, now) for number, fact, form in numbered),
     )
-    connection.exec_driver_sql(
+    driver.executemany(
         "INSERT INTO ledger_entry (id, entry_key, act_id, act, subject, channel, scope, reason, source, actor, "
         "effective_at, occurred_at, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
+        (
             (
-                *(number, fact.entry_key, act.id, str(fact.act), fact.subject, fact.channel and str(fact.channel)),
-                *(fact.scope, fact.reason, fact.source, act.actor, effective, fact.occurred_at, now),
+                *(number, fact.entry_key, shared.id, form.act, fact.subject, form.channel, form.scope, form.reason),
+                *(form.source, shared.actor, effective, fact.occurred_at, now),
             )
-            for number, fact in numbered
-        ],
+            for number, fact, form in numbered
+        ),
     )
-    connection.exec_driver_sql(
+    driver.executemany(
         "INSERT INTO standing (address_key, channel, scope, fact, everywhere, entry_id, effective_at, source) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (fact.key, str(channel), fact.scope, fact.reason, fact.channel is None, number, effective, fact.source)
-            for number, fact in numbered
-            for channel in ((fact.channel,) if fact.channel else CHANNELS_OF_KIND[fact.kind])
-        ],
+        (
+            (fact.key, channel, form.scope, form.reason, form.channel is None, number, effective, form.source)
+            for number, fact, form in numbered
+            for channel in form.channels
+        ),
     )

@@ -27,7 +27,7 @@ PEOPLE = 40
 WORDS = ("ManualSuppression", "SpamComplaint", "HardBounce")
 
 
-def one_by_one(connection: Any, shared: Any, facts: Any) -> Merged:
+def one_by_one(connection: Any, shared: Any, forms: Any, facts: Any) -> Merged:
     """Stands in for ``bulk.merge`` and leaves every row to ``ledger.append``."""
     return Merged(0, [], list(range(len(facts))))
 
@@ -141,8 +141,8 @@ def test_most_rows_of_a_new_list_never_meet_the_slow_writer(
 ) -> None:
     left: list[int] = []
 
-    def counted(connection: Any, shared: Any, facts: Any) -> Merged:
-        merged = real(connection, shared, facts)
+    def counted(connection: Any, shared: Any, forms: Any, facts: Any) -> Merged:
+        merged = real(connection, shared, forms, facts)
         left.append(len(merged.left))
         return merged
 
