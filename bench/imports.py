@@ -21,7 +21,8 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -98,19 +99,47 @@ def _hashed(addresses: Iterator[str], first: int) -> Iterator[tuple[bytes, int, 
         yield digest[:16], line, secrets.randbits(62), hashlib.sha256(digest).hexdigest()
 
 
-def _timed(run: Callable[[], Any]) -> float:
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class Spent:
+    """Seconds by the clock, and of processor time: this process and the database's."""
+
+    wall: float
+    cpu: float
+
+
+def _timed(run: Callable[[], Any], server: PostgresServer | None = None) -> Spent:
+    began, used = time.perf_counter(), time.process_time() + _database_seconds(server)
     run()
-    return time.perf_counter() - started
+    return Spent(time.perf_counter() - began, time.process_time() + _database_seconds(server) - used)
 
 
-def _report(database: str, rows: int, into: int, times: dict[str, float]) -> None:
-    for name, seconds in times.items():
-        print(
-            f"{database:9} {rows:>11,} rows into {into:>11,}  {name:28} {seconds:8.1f} s  {rows / seconds:9,.0f} rows/s"
-        )
+def _database_seconds(server: PostgresServer | None) -> float:
+    """Return the processor time the server's processes have had so far, those that ended included."""
+    if server is None:
+        return 0.0
+    master = (server.data / "postmaster.pid").read_text().splitlines()[0]
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if master in (process.name, fields[1]):
+                # Children are counted while they live; the master's own count has them once they ended.
+                total += int(fields[11]) + int(fields[12])
+                total += int(fields[13]) + int(fields[14]) if process.name == master else 0
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _report(database: str, rows: int, into: int, times: dict[str, Spent]) -> None:
+    ours = times["import"]
+    for name, one in times.items():
+        rate = f"{rows / one.wall:9,.0f} rows/s   {one.cpu / rows * 1e6:6.1f} µs of processor a row"
+        print(f"{database:9} {rows:>11,} rows into {into:>11,}  {name:24} {one.wall:8.1f} s {rate}")
     for name in ("bare, the same rows", "bare, one keyed table"):
-        print(f"{database:9} import / {name:28} {times[name] / times['import']:.2f} of its rows/s")
+        one = times[name]
+        print(
+            f"{database:9} import beside {name:24} {one.wall / ours.wall:.2f} of its rows/s   "
+            f"{one.cpu / ours.cpu:.2f} by processor"
+        )
 
 
 def _import(made: Services, file: Path) -> None:
@@ -144,11 +173,11 @@ def _postgres(stack: ExitStack, folder: Path, file: Path, wanted: argparse.Names
     for name in ("ours", "bare", "keyed"):
         server.create_database(name, "base")
     made = _services(server.url("ours"), folder)
-    times = {"import": _timed(lambda: _import(made, file))}
+    times = {"import": _timed(lambda: _import(made, file), server)}
     made.kit.store.dispose()
     hashed = lambda: _hashed(_addresses(file), wanted.into + 1)  # noqa: E731
-    times["bare, the same rows"] = _timed(lambda: _postgres_bare(server.url("bare"), hashed()))
-    times["bare, one keyed table"] = _timed(lambda: _postgres_keyed(server.url("keyed"), hashed()))
+    times["bare, the same rows"] = _timed(lambda: _postgres_bare(server.url("bare"), hashed()), server)
+    times["bare, one keyed table"] = _timed(lambda: _postgres_keyed(server.url("keyed"), hashed()), server)
     _report("postgres", wanted.rows, wanted.into, times)
 
 

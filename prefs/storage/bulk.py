@@ -107,10 +107,10 @@ AND NOT EXISTS (
 _POSTGRES_MERGE = """
 WITH {forms}, made AS (
   INSERT INTO address (subject, key, kind, sealed, last_entry, created_at)
-  SELECT p.subject, p.key, f.kind, p.sealed, nextval(pg_get_serial_sequence('ledger_entry', 'id')), %(now)s
+  SELECT p.subject, p.key, f.kind, p.sealed, nextval(%(sequence)s::regclass), %(now)s
   FROM (SELECT * FROM import_part ORDER BY key) AS p JOIN forms AS f ON f.number = p.form
   WHERE NOT EXISTS (SELECT 1 FROM address_alias AS a WHERE a.key = p.key) {others_unknown}
-  ON CONFLICT (key) DO NOTHING
+  ON CONFLICT DO NOTHING
   RETURNING subject, last_entry
 ), facts AS MATERIALIZED (
   SELECT p.key, p.subject, p.entry_key, p.occurred_at, made.last_entry AS id, f.*
@@ -156,7 +156,8 @@ def _postgres(connection: Connection, shared: Shared, forms: Sequence[Form], fac
     if others:
         connection.exec_driver_sql(_STAGE_OTHERS)
         _copy(connection, "import_other", (f"{one.subject}\t{_hex(key)}\n" for one in facts for key in one.others))
-    values = {**_form_values(forms), **_shared_values(shared)}
+    sequence = connection.exec_driver_sql("SELECT pg_get_serial_sequence('ledger_entry', 'id')").scalar_one()
+    values = {**_form_values(forms), **_shared_values(shared), "sequence": sequence}
     merging = _POSTGRES_MERGE.format(forms=_FORMS, others_unknown=_OTHERS_UNKNOWN if others else "")
     left = set(connection.exec_driver_sql(merging, values).scalars())
     added = len(facts) - len(left)
