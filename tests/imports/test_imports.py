@@ -285,3 +285,38 @@ def test_what_a_person_does_after_a_hash_was_listed_lands_on_the_same_record(
     assert (refused.status_code, given.status_code) == (409, 201)
     assert world.decide(topic="events")["allowed"]
     assert states_hold(world)
+
+
+def test_a_consent_does_not_pass_over_a_listed_hash_of_somebody_we_knew(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # D7, D34
+    monkeypatch.setattr(world.services.imports.hash_lists, "sleep", lambda seconds: None)
+    world.know(("email", ADA))
+    bring(world, tmp_path, listed_hash("sha256", ADA) + "\n", channel="email")
+
+    refused = world.consent("email", ADA)
+
+    assert refused.status_code == 409
+    assert world.decide(topic="events")["reason"] == "unsubscribed"
+
+
+def test_a_list_imported_after_hashes_were_listed_finds_the_same_person(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.services.imports.hash_lists, "sleep", lambda seconds: None)
+    bring(world, tmp_path, listed_hash("sha256", ADA) + "\n", channel="email")
+
+    found = bring(world, tmp_path, f"email\n{ADA}\nbob@example.com\n")
+
+    assert counts(found) == (1, 1, 0, 0)
+    assert len({entry.subject for entry in world.entries()}) == 2
+    assert states_hold(world)
+
+
+@pytest.mark.parametrize("number", ["+525512345678", "+5215512345678"])
+def test_both_forms_of_a_number_are_one_person(world: World, tmp_path: Path, number: str) -> None:  # rules.md 7.2
+    world.post("/v1/suppressions", {"channel": "sms", "to": "+5215512345678", "source": "import"})
+
+    found = bring(world, tmp_path, f"phone\n{number}\n", channel="sms")
+
+    assert counts(found) == (0, 1, 0, 0)
