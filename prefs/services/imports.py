@@ -30,12 +30,13 @@ from prefs.domain.formats import HEX_DIGITS, HOW, WHAT, named
 from prefs.domain.ledger import Entry, still_in_force
 from prefs.domain.listed import Fact, Listed, Plan, RowProblem, make_plan, read_time, safe_cell
 from prefs.domain.reasons import CONTACTABILITY_REASONS
-from prefs.domain.terms import KIND_OF_CHANNEL, Act, AddressKind, Channel, Reason
+from prefs.domain.terms import CHANNELS_OF_KIND, KIND_OF_CHANNEL, Act, AddressKind, Channel, Reason
 from prefs.errors import Conflict, InvalidInput, NotFound
 from prefs.services.hash_lists import HashLists
 from prefs.services.kit import Doing, Kit, act, address_context, bad_address, entry_key, lift, place_of, stop
 from prefs.services.listfile import Layout, as_lines, digest_of, lay_out, read_rows, repairer, written
 from prefs.storage import bulk, imports, jobs, ledger, people
+from prefs.storage.base import alone
 from prefs.storage.bulk import Form, Fresh, Shared
 from prefs.storage.imports import DONE, FAILED, QUEUED, RUNNING, UNDOING, UNDONE, Import
 from prefs.storage.ledger import Book
@@ -435,7 +436,10 @@ class _Merging:
 
     def _finish(self) -> None:
         found = self._found
-        with self._kit.store.write() as connection:
+        # A message claimed while the hashes were written did not see them: it is out of the door
+        # before this says "done", since nobody writes while the lock is held alone (promise 2).
+        door = alone(self._kit.store) if self._hashed else self._kit.store.write()
+        with door as connection:
             last = ledger.position(connection)
             imports.change(connection, found.id, status=DONE, finished_at=self._kit.now(), last_entry=last)
         for leftover in [*self._place.glob("part-*"), self._place / "lines.csv", self._place / "upload"]:
@@ -523,7 +527,7 @@ class _Merging:
         """Return the further keys an address may be stored under: other forms, older keys, its hashes."""
         if self._hashed:
             return ()
-        address = parse_address(_ANY_CHANNEL[kind], text, default_region=self._kit.default_region)
+        address = parse_address(CHANNELS_OF_KIND[kind][0], text, default_region=self._kit.default_region)
         return tuple(one for one in self._kit.address_keys.candidates(address) if one != key)
 
     def _row(self, cells: "_Cells") -> _Row:
@@ -590,14 +594,6 @@ class _Merging:
         else:
             entry = stop(doing, book, subject, fact.channel, until=fact.until, **place)
         return replace(entry, entry_key=self._mark(row.key) + entry.entry_key[_MARK:])
-
-
-_ANY_CHANNEL = {
-    AddressKind.EMAIL: Channel.EMAIL,
-    AddressKind.PHONE: Channel.VOICE,
-    AddressKind.PUSH: Channel.PUSH,
-    AddressKind.POSTAL: Channel.POSTAL,
-}
 
 
 _MARK = 12

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from prefs.crypto import AddressKeys, Vault
-from prefs.domain.address import Address
+from prefs.domain.address import Address, parse_address
 from prefs.domain.catalogue import Catalogue
 from prefs.domain.ledger import ALL, Entry
-from prefs.domain.terms import Act, AddressKind, Channel, ConsentKind, Reason
+from prefs.domain.terms import CHANNELS_OF_KIND, Act, AddressKind, Channel, ConsentKind, Reason
 from prefs.links import Links
 from prefs.services.catalogue import Catalogues
 from prefs.storage import evidence, people
@@ -57,6 +57,18 @@ class Kit:
         if known.sealed is None:
             return None
         return self.vault.open_text(known.sealed, context=address_context(known.key))
+
+    def rows_of(self, connection: Connection, known: KnownAddress) -> list[KnownAddress]:
+        """Return an address's row and, while hashes are listed, the rows of its own hashes (contract D34)."""
+        clear = self.clear(known) if self.address_keys.hashes_listed() else None
+        if clear is None:
+            return [known]
+        address = parse_address(_ANY_CHANNEL[known.kind], clear, default_region=self.default_region)
+        found = people.find(connection, self.address_keys.candidates(address)).values()
+        return [known, *{one.subject: one for one in found if one.subject != known.subject}.values()]
+
+
+_ANY_CHANNEL = {kind: channels[0] for kind, channels in CHANNELS_OF_KIND.items()}
 
 
 def address_context(key: bytes) -> bytes:

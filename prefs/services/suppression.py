@@ -201,7 +201,8 @@ class Suppressions:
                 at=given.occurred_at,
                 until=given.expires_at,
             )
-            facts = [*book.standing(known), *self._under_other_keys(connection, address, known)]
+            rows = self.kit.rows_of(connection, known)
+            facts = [fact for one in rows for fact in ledger.open_book(connection, rows).standing(one)]
             _refuse_over_stop(facts, entry, stated=given.occurred_at is not None)
             if given.double_opt_in:
                 entry = start(doing, book, known.subject, given.channel, topic=topic.number, kind=ConsentKind.PENDING)
@@ -222,13 +223,6 @@ class Suppressions:
             wording_on_record=given.wording is not None,
             status="pending" if given.double_opt_in else "given",
         )
-
-    def _under_other_keys(self, connection: Connection, address: Address, known: KnownAddress) -> list[Standing]:
-        """Return what stands about the same address under another row: its hash on a list (contract D34)."""
-        found = people.find(connection, self.kit.address_keys.candidates(address)).values()
-        others = {one.subject: one for one in found if one.subject != known.subject}
-        book = ledger.open_book(connection, others.values())
-        return [fact for one in others.values() for fact in book.standing(one)]
 
     def _ask_to_confirm(self, connection: Connection, known: KnownAddress, book: Book, entry: Entry) -> None:
         """Queue the confirmation; what a later stop makes void is found out when it is pressed (I07)."""

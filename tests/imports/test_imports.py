@@ -320,3 +320,18 @@ def test_both_forms_of_a_number_are_one_person(world: World, tmp_path: Path, num
     found = bring(world, tmp_path, f"phone\n{number}\n", channel="sms")
 
     assert counts(found) == (0, 1, 0, 0)
+
+
+def test_a_queued_message_is_held_back_by_a_hash_listed_meanwhile(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # promise 2, D34
+    monkeypatch.setattr(world.services.imports.hash_lists, "sleep", lambda seconds: None)
+    body = {"channel": "email", "to": ADA, "topic": "product-offers", "subject": "Offer", "text": "Hello"}
+    queued = world.post("/v1/messages", body).json
+    bring(world, tmp_path, listed_hash("md5", ADA) + "\n", channel="email")
+
+    world.work()
+
+    found = world.get(f"/v1/messages/{queued['id']}").json
+    assert (queued["status"], found["status"]) == ("queued", "blocked")
+    assert world.mails() == []
