@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from flask import Response, g, request, send_file
 from pydantic import BaseModel, ValidationError
 
-from prefs.edge import problem, services
+from prefs.edge import MB, problem, services
 from prefs.errors import InvalidInput, PrefsError
 from prefs.storage import idempotency
 from prefs.storage.keys import KeyRow
@@ -204,22 +204,19 @@ def _field_errors(error: ValidationError) -> list[dict[str, str]]:
     ]
 
 
-_LONGEST_FIELD = 10_000
-
-
 def _uploaded(fields: frozenset[str], run: Callable[[Upload], Reply]) -> Response:
     """Store an uploaded file outside the web root under a name of ours, hand it over, and clear it away."""
     if request.mimetype != "multipart/form-data":
         return problem(415, "unsupported_media_type", "Send `multipart/form-data` with the list in `file`.")
-    request.max_form_memory_size = _LONGEST_FIELD
+    request.max_form_memory_size = MB  # of fields; the file itself goes to disk as it comes
     given = request.files.getlist("file")
     if len(given) != 1 or len(request.files) != 1:
         raise InvalidInput("Send exactly one file, in `file`.", field="file", code="missing")
     for name, values in request.form.lists():
         if name not in fields:
             raise InvalidInput(f"There is no field `{name}`.", field=name, code="unknown_field")
-        if len(values) > 1:
-            raise InvalidInput(f"`{name}` stands twice.", field=name)
+        if len(values) > 1 or len(values[0]) > LONGEST_TEXT:
+            raise InvalidInput(f"`{name}` stands twice or is too long.", field=name)
     folder = services().imports.folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"incoming-{secrets.token_hex(12)}"
@@ -232,6 +229,7 @@ def _uploaded(fields: frozenset[str], run: Callable[[Upload], Reply]) -> Respons
         sent = digest + json.dumps(taken.fields, sort_keys=True).encode()
         return _once(sent, lambda: run(taken))
     finally:
+        given[0].close()
         path.unlink(missing_ok=True)
 
 

@@ -256,14 +256,23 @@ class Imports:
         return undone
 
     def forget_files(self) -> int:
-        """Delete what is left of imports after a day (reliability.md item 43), and return of how many."""
-        gone = 0
+        """Delete what is left of imports after a day (reliability.md items 37, 43), and return of how many.
+
+        One that nobody went on with for a day is given up; what it merged stays.
+        """
+        gone, before = 0, self.kit.now() - KEPT_FOR
         for place in sorted(self.folder.glob("imp_*")) if self.folder.is_dir() else ():
             with self.kit.store.read() as connection:
                 found = imports.read(connection, place.name)
-            if found is None or (found.finished_at and found.finished_at < self.kit.now() - KEPT_FOR):
-                shutil.rmtree(place, ignore_errors=True)
-                gone += 1
+            if found is not None and (found.finished_at or found.uploaded_at) >= before:
+                continue
+            if found is not None and found.status in {QUEUED, RUNNING}:
+                self.fail(found.id, "Nobody went on with it for a day.")
+            shutil.rmtree(place, ignore_errors=True)
+            gone += 1
+        for left in self.folder.glob("incoming-*"):
+            if time.time() - left.stat().st_mtime > KEPT_FOR.total_seconds():
+                left.unlink(missing_ok=True)
         return gone
 
     def _plan(self, layout: Layout, options: dict[str, Any]) -> Plan:

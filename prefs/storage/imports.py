@@ -88,8 +88,8 @@ def unconfirmed(connection: Connection, found: Import, after: int, limit: int) -
     query = select(ledger_entry.c.id).where(mine, ledger_entry.c.act != str(Act.LIFT)).order_by(ledger_entry.c.id)
     numbers = list(connection.execute(query.limit(limit)).scalars())
     kept = set(_confirmed(connection, numbers))
-    entries = [ledger.entry_numbered(connection, number) for number in numbers if number not in kept]
-    return [entry for entry in entries if entry is not None], numbers[-1] if numbers else found.last_entry
+    entries = ledger.entries_numbered(connection, [number for number in numbers if number not in kept])
+    return entries, numbers[-1] if numbers else found.last_entry
 
 
 def _confirmed(connection: Connection, numbers: Sequence[int]) -> Iterable[int]:

@@ -134,6 +134,15 @@ def entry_numbered(connection: Connection, number: int) -> Entry | None:
     return _entry(row) if row else None
 
 
+def entries_numbered(connection: Connection, numbers: Sequence[int]) -> list[Entry]:
+    """Return the entries with these numbers, in ledger order."""
+    found: list[Entry] = []
+    for start in range(0, len(numbers), CHUNK):
+        query = select(ledger_entry).where(ledger_entry.c.id.in_(numbers[start : start + CHUNK]))
+        found += [_entry(row) for row in connection.execute(query.order_by(ledger_entry.c.id))]
+    return found
+
+
 def known_keys(connection: Connection, entry_keys: Sequence[str]) -> set[str]:
     """Return which of these entry keys the ledger already has."""
     found: set[str] = set()

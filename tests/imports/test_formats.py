@@ -191,3 +191,13 @@ def test_numbers_that_a_spreadsheet_spoilt_are_refused_with_a_word(tmp_path: Pat
 def test_header_names_are_compared_without_capitals_marks_and_spaces() -> None:
     assert recognise(("emailaddress", "suppressionreason", "origin", "createdat")) is BY_NAME["postmark"]
     assert recognise(("email",)) is None
+
+
+def test_the_docs_name_every_format_its_page_and_what_is_not_read() -> None:
+    text = (Path(__file__).parents[2] / "docs/import-export.md").read_text()
+
+    for one in FORMATS:
+        assert f"| `{one.name}` | {one.tool} |" in text
+        assert one.source in text or one.source == "docs/import-export.md"
+    for what, mend in UNSUPPORTED.items():
+        assert f"| {what} | {mend} |" in text
