@@ -24,14 +24,14 @@ class HashLists:
 
     store: Store
     sleep: Callable[[float], None] = time.sleep
-    _present: bool = False
+    _present: bool | None = None
     _looked: float = field(default=float("-inf"))
 
     def present(self) -> bool:
-        """True while lists of hashes may be on record. An outage keeps the last answer."""
+        """True while lists of hashes may be on record: also where that could not be found out just now."""
         if not self._present and time.monotonic() - self._looked > FRESH_SECONDS:
             self._look()
-        return self._present
+        return self._present is not False
 
     def announce(self) -> None:
         """Say that hashes are about to be written, and return once every process has heard it.
@@ -48,9 +48,10 @@ class HashLists:
         self._look()
 
     def _look(self) -> None:
+        # An outage is looked at once in a while like anything else, and never slows an answer twice.
+        self._looked = time.monotonic()
         try:
             with self.store.read() as connection:
                 self._present = marks.read(connection, _NAME) is not None
         except StoreUnavailable:
-            return
-        self._looked = time.monotonic()
+            self._present = None
