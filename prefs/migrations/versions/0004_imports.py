@@ -1,7 +1,7 @@
 """Imports of other tools' lists, what confirmed them, and who exported ours to whom.
 
 Every table is new: no long lock. ``import_confirmation`` keeps, for an imported opt-out that a
-later list names again, that it must survive the undoing of the first (design/ux.md A5).
+later list names again, that it must survive the undoing of the first (ux.md A5).
 """
 
 import sqlalchemy as sa
