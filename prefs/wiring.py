@@ -15,6 +15,9 @@ from prefs.services.contact_choices import ContactChoices
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
+from prefs.services.exports import Exports
+from prefs.services.hash_lists import HashLists
+from prefs.services.imports import JOB, Imports
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
 from prefs.services.keys import ApiKeys
@@ -75,6 +78,8 @@ class Services:
     outbox: Outbox
     worker: Worker
     upkeep: Upkeep
+    imports: Imports
+    exports: Exports
     sealing: Sealing
     sync: Sync | None
     metrics: Metrics
@@ -120,9 +125,10 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     ring = Keyring(secret_keys)
     store = Store(settings.database_url, now)
     links = Links(ring)
+    hash_lists = HashLists(store)
     kit = Kit(
         store=store,
-        address_keys=AddressKeys(settings.address_keys),
+        address_keys=AddressKeys(settings.address_keys, hash_lists.present),
         vault=Vault(ring),
         links=links,
         catalogues=Catalogues(store, _messaging_services(settings)),
@@ -152,7 +158,10 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     preferences = Preferences(kit, errands)
     stop_page = StopPage(kit, errands)
     retention = Retention(kit)
-    daily: dict[str, Callable[[dict[str, Any]], None]] = {"retention": lambda _payload: _drop(retention.run())}
+    imports = Imports(kit, hash_lists, settings.data_dir / "imports")
+    daily: dict[str, Callable[[dict[str, Any]], None]] = {
+        "retention": lambda _payload: _drop((retention.run(), imports.forget_files()))
+    }
     sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
@@ -185,9 +194,11 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
             kit,
             sending,
             hourly=("sync_twilio",) if sync else (),
-            handlers={**errands.handlers(), **daily, **_job_handlers(settings, inbound)},
+            handlers={**errands.handlers(), **daily, JOB: imports.work, **_job_handlers(settings, inbound)},
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store, metrics.count_entries), metrics),
+        imports=imports,
+        exports=Exports(kit),
         sealing=Sealing(store),
         sync=sync,
         metrics=metrics,

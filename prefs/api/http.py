@@ -2,17 +2,19 @@
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from flask import Response, g, request
+from flask import Response, g, request, send_file
 from pydantic import BaseModel, ValidationError
 
-from prefs.edge import problem, services
+from prefs.edge import MB, problem, services
 from prefs.errors import InvalidInput, PrefsError
 from prefs.services.keys import ApiKeys
 from prefs.storage import idempotency
@@ -29,12 +31,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answers; ``text`` is JSON already where that is quicker, ``parts`` its pieces to be streamed."""
+    """What an endpoint answers; ``text`` is JSON already where that is quicker.
+
+    ``parts`` are its pieces to be streamed, ``file`` is a CSV file instead.
+    """
 
     body: Any = None
     status: int = 200
     text: str | None = None
     parts: Iterable[str] | None = None
+    file: Path | None = None
 
     def encoded(self) -> str:
         """Return the JSON to send."""
@@ -53,6 +59,16 @@ class Endpoint:
     body: type[BaseModel] | None
     answer: str
     changes: bool
+    upload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded file under a name of ours, and the fields sent with it."""
+
+    path: Path
+    fields: dict[str, str]
+    digest: bytes
 
 
 ENDPOINTS: dict[str, Endpoint] = {}
@@ -69,22 +85,27 @@ def endpoint(
     answer: str = "An object",
     changes: bool = False,
     long_texts: bool = False,
+    upload: frozenset[str] | None = None,
 ) -> Callable[[Callable[..., Reply]], Callable[..., Response]]:
     """Turn a function into a view: it gets the checked body (if any) and path values, and returns a ``Reply``.
 
     ``changes`` views honour ``Idempotency-Key``; ``long_texts`` lifts the limit of one text to the
-    body's limit. Refusals are RFC 9457 problems with the statuses of contract section 6.
+    body's limit. ``upload`` takes ``multipart/form-data`` with a ``file`` and these other fields
+    instead of JSON, and hands the view an ``Upload``. Refusals are RFC 9457 problems with the
+    statuses of contract section 6.
     """
 
     def wrap(view: Callable[..., Reply]) -> Callable[..., Response]:
         summary = (view.__doc__ or view.__name__).strip().splitlines()[0]
-        ENDPOINTS[view.__name__] = Endpoint(view.__name__, scope, summary, body, answer, changes)
+        ENDPOINTS[view.__name__] = Endpoint(view.__name__, scope, summary, body, answer, changes, upload is not None)
 
         @wraps(view)
         def run(**path: Any) -> Response:
             refusal = refusal_of(request.headers.get("Authorization", ""), scope)
             if refusal is not None:
                 return refusal
+            if upload is not None:
+                return _uploaded(upload, lambda taken: view(taken, **path))
             if body is None:
                 return _send(view(**path))
             raw = request.get_data()
@@ -247,7 +268,38 @@ def _field_errors(error: ValidationError) -> list[dict[str, str]]:
     ]
 
 
+def _uploaded(fields: frozenset[str], run: Callable[[Upload], Reply]) -> Response:
+    """Store an uploaded file outside the web root under a name of ours, hand it over, and clear it away."""
+    if request.mimetype != "multipart/form-data":
+        return problem(415, "unsupported_media_type", "Send `multipart/form-data` with the list in `file`.")
+    request.max_form_memory_size = MB  # of fields; the file itself goes to disk as it comes
+    given = request.files.getlist("file")
+    if len(given) != 1 or len(request.files) != 1:
+        raise InvalidInput("Send exactly one file, in `file`.", field="file", code="missing")
+    for name, values in request.form.lists():
+        if name not in fields:
+            raise InvalidInput(f"There is no field `{name}`.", field=name, code="unknown_field")
+        if len(values) > 1 or len(values[0]) > LONGEST_TEXT:
+            raise InvalidInput(f"`{name}` stands twice or is too long.", field=name)
+    folder = services().imports.folder
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"incoming-{secrets.token_hex(12)}"
+    try:
+        path.touch(mode=0o600)
+        given[0].save(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        taken = Upload(path, request.form.to_dict(), digest)
+        sent = digest + json.dumps(taken.fields, sort_keys=True).encode()
+        return _once(sent, lambda: run(taken))
+    finally:
+        given[0].close()
+        path.unlink(missing_ok=True)
+
+
 def _send(reply: Reply) -> Response:
+    if reply.file is not None:
+        return send_file(reply.file.absolute(), "text/csv", as_attachment=True, download_name=reply.file.name)
     return Response(reply.parts or reply.encoded(), reply.status, mimetype=JSON_TYPE)
 
 

@@ -83,6 +83,7 @@ def parse_address(channel: Channel, text: object, *, default_region: str = "US")
     kind = KIND_OF_CHANNEL[channel]
     if len(original) > (LONGEST if kind in {AddressKind.EMAIL, AddressKind.PHONE} else _LONGEST_REFERENCE):
         raise _refused("too_long")
+    # Printable ASCII holds none of these, and is nearly everything that comes.
     plain = original.isascii() and original.isprintable()
     if not plain and any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in original):
         raise _refused("control_character")

@@ -133,6 +133,7 @@ class Source(StrEnum):
     CLI = "cli"
     CONTACT_JOIN = "contact_join"
     STAFF = "staff"
+    IMPORT = "import"
 
 
 class TextClass(StrEnum):

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from prefs.crypto import AddressKeys, Vault
-from prefs.domain.address import Address
+from prefs.domain.address import Address, parse_address
 from prefs.domain.catalogue import Catalogue
 from prefs.domain.ledger import ALL, Entry
-from prefs.domain.terms import Act, AddressKind, Channel, ConsentKind, Reason
+from prefs.domain.terms import CHANNELS_OF_KIND, Act, AddressKind, Channel, ConsentKind, Reason
 from prefs.links import Links
 from prefs.services.catalogue import Catalogues
 from prefs.storage import at_once, evidence, people
@@ -50,7 +50,7 @@ class Kit:
         """Return how to find or make the row of an address met in clear text."""
 
         def seal(key: bytes) -> bytes:
-            return self.vault.seal_text(address.original, context=_address_context(key))
+            return self.vault.seal_text(address.original, context=address_context(key))
 
         return Wanted(self.address_keys.candidates(address), address.kind, seal)
 
@@ -58,10 +58,22 @@ class Kit:
         """Return the address as it was given to us, or None where we hold only its key."""
         if known.sealed is None:
             return None
-        return self.vault.open_text(known.sealed, context=_address_context(known.key))
+        return self.vault.open_text(known.sealed, context=address_context(known.key))
+
+    def rows_of(self, connection: Connection, known: KnownAddress) -> list[KnownAddress]:
+        """Return an address's row and, while hashes are listed, the rows of its own hashes (contract D34)."""
+        clear = self.clear(known) if self.address_keys.hashes_listed() else None
+        if clear is None:
+            return [known]
+        address = parse_address(_ANY_CHANNEL[known.kind], clear, default_region=self.default_region)
+        found = people.find(connection, self.address_keys.candidates(address)).values()
+        return [known, *{one.subject: one for one in found if one.subject != known.subject}.values()]
 
 
-def _address_context(key: bytes) -> bytes:
+_ANY_CHANNEL = {kind: channels[0] for kind, channels in CHANNELS_OF_KIND.items()}
+
+
+def address_context(key: bytes) -> bytes:
     return b"address:" + key
 
 
@@ -174,15 +186,20 @@ def lift(doing: Doing, book: Book, subject: int, names: str, *, sender: int | No
     return _entry(doing, book, subject, None, Act.LIFT, None, lifts=names, sender=sender)
 
 
+def place_of(channel: Channel | None, scope: int, word: str) -> str:
+    """Return the part of an entry's key that says what the fact is about."""
+    return f"{channel or 'any'}:{scope}:{word}"
+
+
 def _entry(
     doing: Doing, book: Book, subject: int, channel: Channel | None, kind: Act, at: datetime | None, **what: Any
 ) -> Entry:
     # R1: a trusted time never counts later than we received it.
     effective = min(at, doing.recorded_at) if at else book.receipt_time(subject, doing.recorded_at)
     word = what.get("reason") or what.get("consent") or kind
-    place = f"{channel or 'any'}:{what.get('scope', ALL)}:{word}"
+    place = place_of(channel, what.get("scope", ALL), str(word))
     return Entry(
-        entry_key=_entry_key(doing.key, subject, place, str(what.get("lifts") or "")),
+        entry_key=entry_key(doing.key, subject, place, str(what.get("lifts") or "")),
         act_id=doing.id,
         act=kind,
         subject=subject,
@@ -197,7 +214,7 @@ def _entry(
     )
 
 
-def _entry_key(key: str, subject: int, place: str, names: str) -> str:
+def entry_key(key: str, subject: int, place: str, names: str) -> str:
     """Return what makes a fact the same fact, whatever its parts' lengths: one digest."""
     return hashlib.sha256("\x1f".join((key, str(subject), place, names)).encode()).hexdigest()
 

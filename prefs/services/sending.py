@@ -297,9 +297,10 @@ class Sending:
         if queued.message_class is MessageClass.MARKETING and self.decisions.held_back():
             waiting = Decision(Outcome.DEFERRED, Reason.UNAVAILABLE, not_before=now + timedelta(seconds=5))
             return waiting, Recipient()
-        book = ledger.open_book(connection, [known])
+        rows = self.kit.rows_of(connection, known)
+        book = ledger.open_book(connection, rows)
         contact = people.contact_of(connection, known.contact) if known.contact is not None else None
-        facts = tuple(fact for fact in book.standing(known) if fact.channel in (None, queued.channel))
+        facts = tuple(fact for one in rows for fact in book.standing(one) if fact.channel in (None, queued.channel))
         sender = self.kit.catalogue.sender_numbered(queued.sender)
         brand = self.kit.catalogue.brand(sender.brand) if sender else None
         country = contact.country if contact else None

@@ -279,7 +279,9 @@ class Suppressions:
                 at=given.occurred_at,
                 until=given.expires_at,
             )
-            refuse_over_stop(book.standing(known), entry, stated=given.occurred_at is not None)
+            rows = self.kit.rows_of(connection, known)
+            facts = [fact for one in rows for fact in ledger.open_book(connection, rows).standing(one)]
+            refuse_over_stop(facts, entry, stated=given.occurred_at is not None)
             if given.double_opt_in:
                 entry = start(doing, book, known.subject, given.channel, topic=topic.number, kind=ConsentKind.PENDING)
             added = ledger.append(connection, book, [entry])

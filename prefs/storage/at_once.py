@@ -16,8 +16,8 @@ from typing import Any
 from prefs.domain.ledger import Entry, with_id
 from prefs.storage import ledger
 from prefs.storage.base import WRITERS_LOCK, Store
-from prefs.storage.bulk import stored
 from prefs.storage.ledger import Book
+from prefs.storage.many import stored
 from prefs.storage.people import KnownAddress
 from prefs.storage.readers import Conflicting
 from prefs.storage.tables import to_microseconds

@@ -110,6 +110,25 @@ class Store:
         """
         return self._readers.ask(*questions)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Open a reading transaction: every statement in it sees the same moment.
+
+        Raises:
+            StoreUnavailable: The database cannot be asked.
+        """
+        try:
+            with self.engine.connect() as plain:
+                steady = plain if self.is_sqlite else plain.execution_options(isolation_level="REPEATABLE READ")
+                with steady.begin():
+                    if self.is_sqlite:
+                        steady.exec_driver_sql("BEGIN")
+                    yield steady
+        except (DBAPIError, PoolTimeout) as error:
+            if not _is_outage(error):
+                raise
+            raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
+
     def write_at_once(self, statement: str, parameters: Parameters) -> Rows:
         """Run one statement of PostgreSQL that is a transaction of its own, on disk when this returns.
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, or_, select
 
 from prefs.domain.ledger import Entry, Standing, fold, with_id
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, Channel, ConsentKind, Reason
-from prefs.storage import bulk, people
+from prefs.storage import many, people
 from prefs.storage.people import CHUNK, KnownAddress
 from prefs.storage.tables import address, contact, from_microseconds, ledger_entry, standing
 
@@ -74,7 +74,7 @@ def append(connection: Connection, book: Book, entries: Sequence[Entry]) -> list
     """
     if not entries:
         return []
-    rows = bulk.insert_new(connection, ledger_entry, [_row(entry) for entry in entries], ("entry_key", "id"))
+    rows = many.insert_new(connection, ledger_entry, [_row(entry) for entry in entries], ("entry_key", "id"))
     numbers: dict[str, int] = dict(rows)
     added: list[Entry] = []
     for entry in entries:
@@ -101,8 +101,8 @@ def restate(connection: Connection, book: Book, known: Sequence[KnownAddress]) -
     """Write what stands about these addresses afresh from the book."""
     if not known:
         return
-    bulk.delete_by_keys(connection, standing, "address_key", [one.key for one in known])
-    bulk.insert_new(connection, standing, [row for one in known for row in standing_rows(one, book.entries)])
+    many.delete_by_keys(connection, standing, "address_key", [one.key for one in known])
+    many.insert_new(connection, standing, [row for one in known for row in standing_rows(one, book.entries)])
 
 
 def standing_rows(known: KnownAddress, entries: dict[int, list[Entry]]) -> Iterator[dict[str, Any]]:
@@ -127,6 +127,15 @@ def entry_numbered(connection: Connection, number: int) -> Entry | None:
     """Return one entry by its place in the ledger, or None."""
     row = connection.execute(select(ledger_entry).where(ledger_entry.c.id == number)).one_or_none()
     return _entry(row) if row else None
+
+
+def entries_numbered(connection: Connection, numbers: Sequence[int]) -> list[Entry]:
+    """Return the entries with these numbers, in ledger order."""
+    found: list[Entry] = []
+    for start in range(0, len(numbers), CHUNK):
+        query = select(ledger_entry).where(ledger_entry.c.id.in_(numbers[start : start + CHUNK]))
+        found += [_entry(row) for row in connection.execute(query.order_by(ledger_entry.c.id))]
+    return found
 
 
 def known_keys(connection: Connection, entry_keys: Sequence[str]) -> set[str]:
@@ -184,16 +193,16 @@ def _mark_last(connection: Connection, book: Book, added: Sequence[Entry]) -> No
     """Note each subject's last entry: receipts fold exactly up to there (contract D23)."""
     last = {entry.subject: entry.id for entry in sorted(added, key=lambda entry: entry.id)}
     theirs = {subject: number for subject, number in last.items() if subject in book.addresses}
-    bulk.set_numbers(connection, address, "subject", "last_entry", theirs)
+    many.set_numbers(connection, address, "subject", "last_entry", theirs)
     others = {subject: number for subject, number in last.items() if subject not in book.addresses}
     # Not in the book as an address: a contact, or an address that was not opened.
     for table in (contact, address) if others else ():
-        bulk.set_numbers(connection, table, "subject", "last_entry", others)
+        many.set_numbers(connection, table, "subject", "last_entry", others)
 
 
 def _load(connection: Connection, subjects: set[int]) -> Iterator[Entry]:
     wanted = f"SELECT id, {', '.join(COLUMNS)} FROM ledger_entry WHERE subject"
-    rows = bulk.select_by(connection, wanted, sorted(subjects), tail="ORDER BY id", kind="bigint") if subjects else ()
+    rows = many.select_by(connection, wanted, sorted(subjects), tail="ORDER BY id", kind="bigint") if subjects else ()
     # SQLite takes very many subjects in several statements, so the order of all is made here.
     for row in sorted(rows, key=lambda row: int(row[0])):
         yield entry_of(row[0], times_of(dict(zip(COLUMNS, row[1:], strict=True))))

@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
 from prefs.domain.terms import AddressKind
-from prefs.storage import bulk
+from prefs.storage import many
 from prefs.storage.tables import address, address_alias, contact
 
 _ADDRESS = "a.subject, a.key, a.kind, a.sealed, a.contact"
@@ -79,11 +79,11 @@ def find(connection: Connection, keys: Sequence[bytes], *, lock: bool = False) -
     """Return what is known under these keys, aliases included; locked in key order if asked."""
     wanted = sorted(set(keys))
     tail = "ORDER BY a.key" + (" FOR UPDATE OF a" if lock and connection.dialect.name != "sqlite" else "")
-    rows = bulk.select_by(connection, f"SELECT {_ADDRESS} FROM address AS a WHERE a.key", wanted, tail=tail)
+    rows = many.select_by(connection, f"SELECT {_ADDRESS} FROM address AS a WHERE a.key", wanted, tail=tail)
     found = {row.key: _known(row) for row in rows}
     missing = [key for key in wanted if key not in found]
     aliased = f"SELECT l.key AS alias, {_ADDRESS} FROM address_alias AS l JOIN address AS a ON a.subject = l.subject"
-    for row in bulk.select_by(connection, f"{aliased} WHERE l.key", missing, tail=tail) if missing else ():
+    for row in many.select_by(connection, f"{aliased} WHERE l.key", missing, tail=tail) if missing else ():
         found[row.alias] = _known(row)
     return found
 
@@ -161,6 +161,11 @@ def join_contact(connection: Connection, subject: int, contact_subject: int | No
     connection.execute(update(address).where(address.c.subject == subject).values(contact=contact_subject))
 
 
+def keep_sealed(connection: Connection, subject: int, sealed: bytes) -> None:
+    """Keep the address of a row that had only its key."""
+    connection.execute(update(address).where(address.c.subject == subject).values(sealed=sealed))
+
+
 def by_subject(connection: Connection, subjects: Iterable[int]) -> dict[int, KnownAddress]:
     """Return address rows by subject; subjects that are contacts or erased are absent."""
     query = select(address).where(address.c.subject.in_(list(subjects)))
@@ -184,7 +189,7 @@ def _add(connection: Connection, wanted: Iterable[Wanted], now: datetime) -> Non
         }
         for one in wanted
     ]
-    bulk.insert_new(connection, address, rows)
+    many.insert_new(connection, address, rows)
 
 
 def _known(row: Row[tuple[object, ...]]) -> KnownAddress:

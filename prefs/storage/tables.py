@@ -386,3 +386,51 @@ inbound_mail = Table(
     Index(None, "kind", "received_at"),
     sqlite_autoincrement=True,
 )
+
+list_import = Table(
+    "list_import",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("file_hash", LargeBinary(32), nullable=False),
+    Column("format", String(32), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("dry_run", Boolean(create_constraint=False), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("uploaded_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("first_entry", BigInteger, nullable=False, server_default="0"),
+    Column("last_entry", BigInteger, nullable=False, server_default="0"),
+    Column("parts", Integer, nullable=False, server_default="0"),
+    Column("next_part", Integer, nullable=False, server_default="0"),
+    Column("usable", BigInteger, nullable=False, server_default="0"),
+    Column("added", BigInteger, nullable=False, server_default="0"),
+    Column("invalid", BigInteger, nullable=False, server_default="0"),
+    Column("ignored", BigInteger, nullable=False, server_default="0"),
+    Column("lifted", BigInteger, nullable=False, server_default="0"),
+    Column("error", String(300)),
+    Index(None, "file_hash"),
+)
+
+import_confirmation = Table(
+    "import_confirmation",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("import_id", String(40), nullable=False),
+)
+
+export_log = Table(
+    "export_log",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("actor", String(64), nullable=False),
+    Column("recipient", String(200), nullable=False),
+    Column("purpose", String(200), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("unnamed", BigInteger, nullable=False),
+    Column("checksum", String(64), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -255,7 +255,8 @@ def test_with_the_database_away_marketing_waits_and_receipts_pass_unverified(
     live: Live, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clear(kind, live.url, "marketing", ADA, "events", key=live.key)  # the key is known from now on
-    monkeypatch.setattr(type(live.world.services.kit.store), "read", _away)
+    for way in ("read", "ask"):
+        monkeypatch.setattr(type(live.world.services.kit.store), way, _away)
 
     with pytest.raises(Blocked) as caught:
         clear(kind, live.url, "marketing", ADA, "events", key=live.key)
@@ -266,7 +267,7 @@ def test_with_the_database_away_marketing_waits_and_receipts_pass_unverified(
     assert receipt.decision is not None
 
 
-def _away(_store: object) -> Any:
+def _away(_store: object, *_questions: object) -> Any:
     from prefs.errors import StoreUnavailable
 
     raise StoreUnavailable("The database is away.")

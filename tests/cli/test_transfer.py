@@ -1,0 +1,69 @@
+"""``prefs import`` and ``prefs export`` as an operator types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import Prefs, prefs  # noqa: F401  a fixture
+from tests.make import ADA
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> str:
+    path = tmp_path / "list.csv"
+    path.write_text(f"email\n{ADA}\nbob@example.com\nnobody\n")
+    return str(path)
+
+
+def test_a_list_is_tried_imported_exported_and_undone(prefs: Prefs, listed: str, tmp_path: Path) -> None:  # noqa: F811
+    dry = prefs("import", listed, "--dry-run", "--json")
+    assert (dry.returncode, json.loads(dry.stdout)["added"]) == (0, 2), dry.stderr
+    assert "dry run" in dry.stderr
+
+    done = prefs("import", listed, "--rejects", str(tmp_path / "bad.csv"), "--by", "ana", "--json")
+    found = json.loads(done.stdout)
+    assert (found["added"], found["already"], found["invalid"], found["ignored"]) == (2, 0, 1, 0)
+    assert "nobody,Not an email address: no @ sign" in (tmp_path / "bad.csv").read_text()
+    question = ("decide", "--channel", "email", "--to", ADA, "--topic", "events")
+    assert prefs(*question).returncode == 3
+
+    out = prefs("export", str(tmp_path / "out.csv"), "--hashed", "sha256", "--recipient", "Adverts Ltd")
+    assert out.stdout.split()[0] == "2"
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
+
+    assert prefs("imports", "undo", found["id"], "--by", "ana").returncode == 1
+    undone = prefs("imports", "undo", found["id"], "--by", "bea")
+    assert (undone.returncode, undone.stdout.strip()) == (0, "2"), undone.stderr
+    assert prefs(*question).returncode == 0
+    assert json.loads(prefs("imports", "show", found["id"], "--json").stdout)["status"] == "undone"
+    assert prefs("ledger", "replay", "--check").returncode == 0
+
+
+def test_what_cannot_be_imported_exits_2_with_the_mend(prefs: Prefs, tmp_path: Path) -> None:  # noqa: F811
+    path = tmp_path / "list.csv"
+    path.write_text("created,email,reason,status\n1,a@example.com,x,5.1.1\n")
+
+    done = prefs("import", str(path))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--format sendgrid-bounces or --format sendgrid-blocks" in done.stderr
+    assert prefs("import", str(tmp_path / "missing.csv")).returncode == 2
+
+
+def test_the_formats_name_their_sources_and_what_is_not_read(prefs: Prefs) -> None:  # noqa: F811
+    found = json.loads(prefs("imports", "formats", "--json").stdout)
+
+    assert {"sendgrid-bounces", "mailgun-unsubscribes", "dnc-registry"} <= {one["name"] for one in found["formats"]}
+    assert "Mautic" in found["unsupported"]
+    assert "Not read:" in prefs("imports", "formats").stdout
+
+
+def test_logs_of_imports_and_exports_name_nobody(prefs: Prefs, listed: str, tmp_path: Path) -> None:  # noqa: F811
+    # V23
+    done = [prefs("import", listed), prefs("export", str(tmp_path / "out.csv"))]
+
+    logged = "".join(one.stderr for one in done)
+    assert "import_done" in logged
+    assert "list_exported" in logged
+    assert ADA not in logged
