@@ -77,7 +77,7 @@ def whole_bodies(app: Wsgi) -> Wsgi:
 
     def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if "CONTENT_LENGTH" in environ:
-            environ["wsgi.input_terminated"] = False
+            environ.pop("wsgi.input_terminated", None)
         return app(environ, start_response)
 
     return checked
