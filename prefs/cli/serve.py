@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from flask import Flask
 
 APPLICATION = "prefs.cli.serve:application"
-THREADS = 32
-"""Requests one process works on at once; a pool of as many connections stands behind them."""
+THREADS = 200
+"""Requests one process takes in at once: so many that a hundred clients who trickle their bodies do
+not shut out the rest. Threads start when they are needed, and fewer connections stand behind them.
+"""
 GRACE_SECONDS = 20
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
