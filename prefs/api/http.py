@@ -53,6 +53,7 @@ class Endpoint:
     body: type[BaseModel] | None
     answer: str
     changes: bool
+    lines: str | None = None
 
 
 ENDPOINTS: dict[str, Endpoint] = {}
@@ -69,16 +70,18 @@ def endpoint(
     answer: str = "An object",
     changes: bool = False,
     long_texts: bool = False,
+    lines: str | None = None,
 ) -> Callable[[Callable[..., Reply]], Callable[..., Response]]:
     """Turn a function into a view: it gets the checked body (if any) and path values, and returns a ``Reply``.
 
-    ``changes`` views honour ``Idempotency-Key``; ``long_texts`` lifts the limit of one text to the
+    ``lines`` says how the same may be sent as ``application/x-ndjson``. ``changes`` views honour
+    ``Idempotency-Key``; ``long_texts`` lifts the limit of one text to the
     body's limit. Refusals are RFC 9457 problems with the statuses of contract section 6.
     """
 
     def wrap(view: Callable[..., Reply]) -> Callable[..., Response]:
         summary = (view.__doc__ or view.__name__).strip().splitlines()[0]
-        ENDPOINTS[view.__name__] = Endpoint(view.__name__, scope, summary, body, answer, changes)
+        ENDPOINTS[view.__name__] = Endpoint(view.__name__, scope, summary, body, answer, changes, lines)
 
         @wraps(view)
         def run(**path: Any) -> Response:
