@@ -17,7 +17,7 @@ import psycopg
 from flask import Flask, Response, current_app, request
 
 from app import main
-from prefs.cli.serve import Wsgi, start_threads, whole_bodies
+from prefs.cli.serve import Wsgi, spare_the_collector, start_threads, whole_bodies
 from prefs.domain.address import parse_address
 from prefs.domain.terms import Channel
 from prefs.storage import readers, states
@@ -30,6 +30,7 @@ def application() -> Wsgi:
     """Return the product's app with the measuring app beside it; ``prefs.cli.serve`` runs it."""
     product = main()
     start_threads(product)
+    spare_the_collector()
     measuring = _measuring(product)
 
     def both(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

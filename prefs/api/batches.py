@@ -49,7 +49,7 @@ class Readable(Protocol):
 
 def as_object(found: BatchAnswer, to: Sequence[object], only: str | None) -> Iterator[str]:
     """Yield the one JSON object that answers a batch, in parts."""
-    head = {"ledger_position": found.position, "counts": _counts(Counter(found.decisions))}
+    head = {"ledger_position": found.position, "counts": _counts(found.counted)}
     items = _items(to, found.decisions, only)
     yield json.dumps(head, separators=(",", ":"))[:-1] + ',"decisions":['
     for start in range(0, len(items), _ITEMS_A_PART):
@@ -69,7 +69,7 @@ def as_lines(decisions: Decisions, asked: Asked, stream: Readable, held: bytes, 
         for block in _blocks(stream, held):
             to = [_address_in(line) for line in block]
             found = decisions.ask_many(asked, to)
-            total.update(found.decisions)
+            total.update(found.counted)
             lowest = found.position if lowest is None else min(lowest, found.position)
             lines = _items(to, found.decisions, only)
             for start in range(0, len(lines), _ITEMS_A_PART):
@@ -135,14 +135,15 @@ def _address_in(line: bytes) -> object:
 
 def _items(to: Sequence[object], verdicts: Sequence[Verdict], only: str | None) -> list[str]:
     wanted = None if only is None else only == "allowed"
-    # A verdict that was not asked for has an empty tail.
+    # Few objects stand for many verdicts. One that was not asked for has an empty tail.
     tails = {
-        verdict: _tail(verdict) if wanted is None or verdict.allowed is wanted else "" for verdict in set(verdicts)
+        kind: _tail(verdict) if wanted is None or verdict.allowed is wanted else ""
+        for kind, verdict in {id(verdict): verdict for verdict in verdicts}.items()
     }
     plain = _PLAIN.fullmatch
     return [
         f'{{"to":"{one}"{tail}' if type(one) is str and plain(one) else f'{{"to":{json.dumps(one)}{tail}'
-        for one, tail in zip(to, [tails[verdict] for verdict in verdicts], strict=True)
+        for one, tail in zip(to, [tails[id(verdict)] for verdict in verdicts], strict=True)
         if tail
     ]
 

@@ -81,10 +81,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """Verdicts in the order asked, from one snapshot."""
+    """Verdicts in the order asked, from one snapshot, and how many there are of each."""
 
     position: int
     decisions: list[Verdict]
+    counted: Counter[Verdict]
 
 
 @dataclass
@@ -142,9 +143,10 @@ class Decisions:
         position, rows = self._rows_of(asked.channel, wanted)
         judge = _Judge(question, rows or {}, available=rows is not None and not self._is_held(question))
         verdicts = judge.verdicts(addresses)
-        for verdict, number in Counter(verdicts).items():
+        counted = _counted(verdicts)
+        for verdict, number in counted.items():
             self._count(question, verdict, number)
-        return BatchAnswer(position, verdicts)
+        return BatchAnswer(position, verdicts, counted)
 
     def _keys_of_many(self, channel: Channel, to: Sequence[object]) -> list[_Keys]:
         """Return the key of each address, several where it may be stored under several, None for no address."""
@@ -360,6 +362,15 @@ class _Judge:
     def _decided(self, state: RecipientState) -> Verdict:
         decision = decide(_with_country(self._question, state), state)
         return Verdict(decision.outcome, decision.reason, decision.verified)
+
+
+def _counted(verdicts: Sequence[Verdict]) -> Counter[Verdict]:
+    # Few objects stand for many verdicts: telling them apart by identity spares a hash for each.
+    kinds = {id(verdict): verdict for verdict in verdicts}
+    counted: Counter[Verdict] = Counter()
+    for kind, number in Counter(map(id, verdicts)).items():
+        counted[kinds[kind]] += number
+    return counted
 
 
 def _folded(connection: Connection, last: int) -> frozenset[Standing]:
