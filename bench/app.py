@@ -2,13 +2,14 @@
 
 The routes under ``/bench`` are an app of their own: no hooks, no headers, no key. ``noop`` is
 the least a Flask route can cost; ``driver`` asks the database the very question a decision asks,
-by the driver alone; ``query`` does the same for as many keys as it is sent; ``text`` and
+by the driver alone; ``query`` does the same for as many keys as it is sent; ``insert`` commits one row; ``text`` and
 ``events`` check a webhook's signature, parse it and write nothing.
 """
 
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ import psycopg
 from flask import Flask, Response, current_app, request
 
 from app import main
-from prefs.cli.serve import Wsgi, start_threads, whole_bodies
+from prefs.cli.serve import Wsgi, spare_the_collector, start_threads, whole_bodies
 from prefs.domain.address import parse_address
 from prefs.domain.terms import Channel
 from prefs.storage import readers, states
@@ -29,6 +30,7 @@ def application() -> Wsgi:
     """Return the product's app with the measuring app beside it; ``prefs.cli.serve`` runs it."""
     product = main()
     start_threads(product)
+    spare_the_collector()
     measuring = _measuring(product)
 
     def both(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -43,6 +45,8 @@ def _measuring(product: Flask) -> Flask:
     app.extensions["prefs"] = product.extensions["prefs"]
     app.config["MAX_CONTENT_LENGTH"] = None
     app.add_url_rule("/bench/noop", view_func=noop)
+    app.add_url_rule("/bench/slow", view_func=slow)
+    app.add_url_rule("/bench/insert", view_func=insert, methods=["POST"])
     app.add_url_rule("/bench/driver", view_func=driver, methods=["POST"])
     app.add_url_rule("/bench/query", view_func=query, methods=["POST"])
     app.add_url_rule("/bench/text", view_func=text, methods=["POST"])
@@ -53,6 +57,22 @@ def _measuring(product: Flask) -> Flask:
 def noop() -> Response:
     """Answer."""
     return Response(b'{"status":"ok"}', mimetype="application/json")
+
+
+def slow() -> Response:
+    """Answer after two seconds, to be found under way."""
+    time.sleep(2)
+    return noop()
+
+
+def insert() -> Response:
+    """Insert one row and commit, by the driver alone: the least a durable write can cost."""
+    row = (os.urandom(16), b"bench")
+    if os.environ["DATABASE_URL"].startswith("sqlite"):
+        _connection().execute("INSERT INTO bench_row (id, body) VALUES (?, ?)", row)
+    else:
+        _connection().execute("INSERT INTO bench_row (id, body) VALUES (%b, %b)", row, prepare=True)
+    return noop()
 
 
 def driver() -> Response:
@@ -103,6 +123,7 @@ def _connection() -> Any:
         url = os.environ["DATABASE_URL"]
         if url.startswith("sqlite"):
             _held.connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+            _held.connection.execute("PRAGMA synchronous=FULL")
         else:
             _held.connection = psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
             _held.connection.execute(readers.SESSION)

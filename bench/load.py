@@ -29,8 +29,8 @@ def request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str
 class Client:
     """One connection that is kept open."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+    def __init__(self, port: int, *, timeout: float = 60) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held = b""
 
@@ -193,10 +193,11 @@ def _slice(port: int, pid: int, make: Request, clients: int, seconds: float) -> 
 
 def _cpu_of(pid: int) -> float:
     """Return the processor seconds of a process and of all it started."""
-    return sum(_ticks(one) for one in _family(pid)) / _TICK
+    return sum(_ticks(one) for one in family(pid)) / _TICK
 
 
-def _family(pid: int) -> Sequence[int]:
+def family(pid: int) -> Sequence[int]:
+    """Return a process and all it started, parents first."""
     found = [pid]
     for parent in found:
         for task in Path(f"/proc/{parent}/task").glob("*/children"):

@@ -2,7 +2,8 @@
 
     python -m bench.optouts --rows 1000000
 
-One-click posts against a route that does nothing, from 1 and from 32 clients; STOP texts and a
+One-click posts against a route that does nothing and one that inserts a row and commits, from 1 and
+from 32 clients; STOP texts and a
 thousand SendGrid events against routes that check the signature and read them, and write nothing.
 Every opt-out is somebody's first, and durable before its answer. About six minutes.
 """
@@ -42,11 +43,19 @@ def main() -> None:
 
 def _clicks(found: Measured, database: str, wanted: argparse.Namespace) -> None:
     quiet, click = load.request("GET", "/bench/noop"), one_click(found)
-    routes: dict[str, Request] = {"no-op": lambda: quiet, "one-click": click, "one-click x32": click}
-    clients = {"no-op": 1, "one-click": 1, "one-click x32": MANY}
+    bare = load.request("POST", "/bench/insert")
+    routes: dict[str, Request] = {
+        "no-op": lambda: quiet,
+        "insert": lambda: bare,
+        "one-click": click,
+        "one-click x32": click,
+    }
+    clients = {"no-op": 1, "insert": 1, "one-click": 1, "one-click x32": MANY}
     compared = _compare(found, routes, wanted, clients)
     compared.show(f"{database} {wanted.rows:,} rows")
     compared.judge("opt-out p50 against the no-op route", "one-click", "no-op", load.p50, "<= 3.2")
+    compared.judge("(for comparison) a bare insert and commit", "insert", "no-op", load.p50, "<= 3.2")
+    compared.judge("(for comparison) opt-out p50 against that", "one-click", "insert", load.p50, "<= 3.2")
     compared.judge("rate of 32 clients against 1", "one-click x32", "one-click", load.rate, ">= 2.0")
 
 

@@ -82,6 +82,9 @@ def _run(found: Measured) -> Iterator[Measured]:
     made = service.services()
     made.kit.catalogues.ensure_default()
     tables.fill(url, found.size, ADDRESS_KEY)
+    with made.kit.store.engine.begin() as connection:
+        kind = "BLOB" if made.kit.store.is_sqlite else "BYTEA"
+        connection.exec_driver_sql(f"CREATE TABLE bench_row (id {kind} PRIMARY KEY, body {kind})")
     service.key = made.keys.create("bench", ["decide", "read", "suppress"])
     service.start()
     try:

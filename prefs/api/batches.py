@@ -15,6 +15,7 @@ connection broke, or the lines that were sent did.
 """
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,13 @@ from typing import Protocol
 from prefs.domain.terms import Outcome
 from prefs.services.decisions import Asked, BatchAnswer, Decisions, Verdict
 
+log = logging.getLogger(__name__)
+
+FORM = (
+    "The first line is the question without `to`, as JSON; each further line an address, as it is or as"
+    ' {"to": "…"}. The answer has a line for each, then {"summary": …}; without that it is not whole.'
+    " Read while you send."
+)
 LINES_AT_ONCE = 10_000
 LONGEST_LINE = 10_000
 _READ_AT_ONCE = 64 * 1024
@@ -41,7 +49,7 @@ class Readable(Protocol):
 
 def as_object(found: BatchAnswer, to: Sequence[object], only: str | None) -> Iterator[str]:
     """Yield the one JSON object that answers a batch, in parts."""
-    head = {"ledger_position": found.position, "counts": _counts(Counter(found.decisions))}
+    head = {"ledger_position": found.position, "counts": _counts(found.counted)}
     items = _items(to, found.decisions, only)
     yield json.dumps(head, separators=(",", ":"))[:-1] + ',"decisions":['
     for start in range(0, len(items), _ITEMS_A_PART):
@@ -53,18 +61,23 @@ def as_lines(decisions: Decisions, asked: Asked, stream: Readable, held: bytes, 
     """Yield a line for every address in the stream, then the summary; ``held`` was read already.
 
     Raises:
-        OSError: The connection broke; no summary is sent.
+        Exception: The connection broke, or the lines did; no summary is sent.
     """
     total: Counter[Verdict] = Counter()
     lowest: int | None = None
-    for block in _blocks(stream, held):
-        to = [_address_in(line) for line in block]
-        found = decisions.ask_many(asked, to)
-        total.update(found.decisions)
-        lowest = found.position if lowest is None else min(lowest, found.position)
-        lines = _items(to, found.decisions, only)
-        for start in range(0, len(lines), _ITEMS_A_PART):
-            yield "\n".join(lines[start : start + _ITEMS_A_PART]) + "\n"
+    try:
+        for block in _blocks(stream, held):
+            to = [_address_in(line) for line in block]
+            found = decisions.ask_many(asked, to)
+            total.update(found.counted)
+            lowest = found.position if lowest is None else min(lowest, found.position)
+            lines = _items(to, found.decisions, only)
+            for start in range(0, len(lines), _ITEMS_A_PART):
+                yield "\n".join(lines[start : start + _ITEMS_A_PART]) + "\n"
+    except Exception:
+        # The status was sent long ago: the missing summary tells the caller, this tells us.
+        log.exception("lines_broken_off", extra={"lines": total.total()})
+        raise
     yield json.dumps({"summary": {"ledger_position": lowest, "counts": _counts(total)}}, separators=(",", ":")) + "\n"
 
 
@@ -122,14 +135,15 @@ def _address_in(line: bytes) -> object:
 
 def _items(to: Sequence[object], verdicts: Sequence[Verdict], only: str | None) -> list[str]:
     wanted = None if only is None else only == "allowed"
-    # A verdict that was not asked for has an empty tail.
+    # Few objects stand for many verdicts. One that was not asked for has an empty tail.
     tails = {
-        verdict: _tail(verdict) if wanted is None or verdict.allowed is wanted else "" for verdict in set(verdicts)
+        kind: _tail(verdict) if wanted is None or verdict.allowed is wanted else ""
+        for kind, verdict in {id(verdict): verdict for verdict in verdicts}.items()
     }
     plain = _PLAIN.fullmatch
     return [
         f'{{"to":"{one}"{tail}' if type(one) is str and plain(one) else f'{{"to":{json.dumps(one)}{tail}'
-        for one, tail in zip(to, [tails[verdict] for verdict in verdicts], strict=True)
+        for one, tail in zip(to, [tails[id(verdict)] for verdict in verdicts], strict=True)
         if tail
     ]
 

@@ -58,7 +58,8 @@ class Door:
 
     def _answer(self, environ: dict[str, Any], raw: bytes) -> bytes | None:
         """Return the answer, or None where the view has to look at it."""
-        if not self.hosts.accept(environ) or environ.get("CONTENT_TYPE") != JSON_TYPE:
+        cut = len(raw) != int(environ["CONTENT_LENGTH"])
+        if cut or not self.hosts.accept(environ) or environ.get("CONTENT_TYPE") != JSON_TYPE:
             return None
         key = key_of(self.services.keys, environ.get("HTTP_AUTHORIZATION", ""))
         if key is None or not may(key, SCOPE):

@@ -60,6 +60,7 @@ class Endpoint:
     answer: str
     changes: bool
     upload: bool = False
+    lines: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +87,21 @@ def endpoint(
     changes: bool = False,
     long_texts: bool = False,
     upload: frozenset[str] | None = None,
+    lines: str | None = None,
 ) -> Callable[[Callable[..., Reply]], Callable[..., Response]]:
     """Turn a function into a view: it gets the checked body (if any) and path values, and returns a ``Reply``.
 
-    ``changes`` views honour ``Idempotency-Key``; ``long_texts`` lifts the limit of one text to the
-    body's limit. ``upload`` takes ``multipart/form-data`` with a ``file`` and these other fields
-    instead of JSON, and hands the view an ``Upload``. Refusals are RFC 9457 problems with the
-    statuses of contract section 6.
+    ``lines`` says how the same may be sent as ``application/x-ndjson``. ``changes`` views honour
+    ``Idempotency-Key``; ``long_texts`` lifts the limit of one text to the body's limit. ``upload``
+    takes ``multipart/form-data`` with a ``file`` and these other fields instead of JSON, and hands
+    the view an ``Upload``. Refusals are RFC 9457 problems with the statuses of contract section 6.
     """
 
     def wrap(view: Callable[..., Reply]) -> Callable[..., Response]:
         summary = (view.__doc__ or view.__name__).strip().splitlines()[0]
-        ENDPOINTS[view.__name__] = Endpoint(view.__name__, scope, summary, body, answer, changes, upload is not None)
+        ENDPOINTS[view.__name__] = Endpoint(
+            view.__name__, scope, summary, body, answer, changes, upload is not None, lines
+        )
 
         @wraps(view)
         def run(**path: Any) -> Response:

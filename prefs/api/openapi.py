@@ -102,7 +102,10 @@ def _operation(entry: Endpoint, arguments: list[str]) -> dict[str, Any]:
     }
     if entry.body:
         reference = {"$ref": f"#/components/schemas/{entry.body.__name__}"}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}
+        content = {"application/json": {"schema": reference}}
+        if entry.lines is not None:
+            content["application/x-ndjson"] = {"schema": {"type": "string", "description": entry.lines}}
+        operation["requestBody"] = {"required": True, "content": content}
     if entry.upload:
         operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD}}}
     return operation

@@ -1,6 +1,7 @@
 """The endpoints: each parses, calls one service method, and words the answer."""
 
 import json
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def decide_again(receipt: str) -> Reply:
     return Reply({name: value for name, value in found.items() if name != "to"})
 
 
-@endpoint("decide", body=schemas.BatchBody, answer="Decisions in the order asked")
+@endpoint("decide", body=schemas.BatchBody, answer="Decisions in the order asked", lines=batches.FORM)
 def decide_batch(body: schemas.BatchBody) -> Reply:
     """Up to 50,000 addresses at once, from one snapshot; a bad address never fails the batch."""
     found = services().decisions.ask_many(_asked(body), body.to)
@@ -67,7 +68,7 @@ def decide_many() -> Response:
     refusal = refusal_of(request.headers.get("Authorization", ""), "decide")
     if refusal is not None:
         return refusal
-    request.max_content_length = None
+    request.max_content_length = sys.maxsize  # read as it comes, never held; None would mean the app's own limit
     line, held = batches.first_line(request.stream)
     body = read_body(schemas.LinesBody, line)
     if isinstance(body, Response):

@@ -1,24 +1,20 @@
 """``prefs demo``: the main job on an empty machine, told as a tour over real HTTP."""
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
 
-from prefs.config import write_development_secrets
+if TYPE_CHECKING:
+    import subprocess
 
 ADA, BEN = "ada@example.com", "+14155550123"
 _START_SECONDS = 30
@@ -43,6 +39,9 @@ def demo(port: int, once: bool, keep: Path | None) -> None:
     Example:
       prefs demo
     """
+    import shutil  # noqa: PLC0415  keeps ``prefs --help`` quick
+    import tempfile  # noqa: PLC0415
+
     folder = keep or Path(tempfile.mkdtemp(prefix="prefs-demo-"))
     try:
         with _service(folder, _free_port(port)) as service:
@@ -54,8 +53,7 @@ def demo(port: int, once: bool, keep: Path | None) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Service:
+class _Service(NamedTuple):
     """The running demo: where it listens, with what key, and its process."""
 
     url: str
@@ -74,7 +72,10 @@ class _Service:
 
 @contextmanager
 def _service(folder: Path, port: int) -> Iterator[_Service]:
-    from prefs.simulate import new_webhook_secrets  # noqa: PLC0415  keeps ``prefs --help`` quick
+    import subprocess  # noqa: PLC0415  keeps ``prefs --help`` quick
+
+    from prefs.config import write_development_secrets  # noqa: PLC0415
+    from prefs.simulate import new_webhook_secrets  # noqa: PLC0415
 
     url = f"http://127.0.0.1:{port}"
     environment = {**os.environ, "PREFS_ENV": "development", "PREFS_DATA_DIR": str(folder), "PREFS_BASE_URL": url}
@@ -275,6 +276,8 @@ def _serve_on(service: _Service) -> None:
 
 
 def _free_port(wanted: int) -> int:
+    import socket  # noqa: PLC0415  keeps ``prefs --help`` quick
+
     for port in range(wanted, wanted + 50):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:

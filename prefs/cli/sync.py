@@ -1,7 +1,6 @@
 """``prefs sync``: compare with the providers' own lists and add what we miss."""
 
 import json
-from dataclasses import asdict
 
 import click
 
@@ -34,6 +33,8 @@ def twilio(dry_run: bool, as_json: bool) -> None:
     Example:
       prefs sync twilio
     """
+    from dataclasses import asdict  # noqa: PLC0415  keeps ``prefs --help`` quick
+
     made = cli.services()
     if made.sync is None:
         raise SettingsError("PREFS_SMS_TRANSPORT is not `twilio`: there is nothing to compare with.")

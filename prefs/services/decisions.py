@@ -83,10 +83,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """Verdicts in the order asked, from one snapshot."""
+    """Verdicts in the order asked, from one snapshot, and how many there are of each."""
 
     position: int
     decisions: list[Verdict]
+    counted: Counter[Verdict]
 
 
 @dataclass
@@ -148,9 +149,10 @@ class Decisions:
         if is_timed(question):
             timed = zip(verdicts, addresses, to, strict=True)
             verdicts = [self._timed(judge, question, *one) if one[0].allowed else one[0] for one in timed]
-        for verdict, number in Counter(verdicts).items():
+        counted = _counted(verdicts)
+        for verdict, number in counted.items():
             self._count(question, verdict, number)
-        return BatchAnswer(position, verdicts)
+        return BatchAnswer(position, verdicts, counted)
 
     def _timed(self, judge: "_Judge", question: Question, verdict: Verdict, keys: _Keys, to: object) -> Verdict:
         """Return what remains of an allowed verdict once the number's hour and registry are asked."""
@@ -384,6 +386,15 @@ class _Judge:
         """Return the verdict on one state."""
         decision = decide(_with_country(self._question, state), state)
         return Verdict(decision.outcome, decision.reason, decision.verified)
+
+
+def _counted(verdicts: Sequence[Verdict]) -> Counter[Verdict]:
+    # Few objects stand for many verdicts: telling them apart by identity spares a hash for each.
+    kinds = {id(verdict): verdict for verdict in verdicts}
+    counted: Counter[Verdict] = Counter()
+    for kind, number in Counter(map(id, verdicts)).items():
+        counted[kinds[kind]] += number
+    return counted
 
 
 def _folded(connection: Connection, last: int) -> frozenset[Standing]:

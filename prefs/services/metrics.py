@@ -127,7 +127,7 @@ class _Sums:
             self.counted[tuple(slot)] += number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Found:
     """What Prometheus's client asks for the numbers."""
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
@@ -211,8 +212,11 @@ def _load(connection: Connection, subjects: set[int]) -> Iterator[Entry]:
 COLUMNS = [one.name for one in fields(Entry) if one.name != "id"]
 
 
+_values_of = attrgetter(*COLUMNS)
+
+
 def _row(entry: Entry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in COLUMNS}
+    return dict(zip(COLUMNS, _values_of(entry), strict=True))
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -15,7 +15,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from prefs.errors import StoreUnavailable
 
-MOST_IDLE = 16
+MOST = 16
+"""Connections at most; who finds none free waits as long as a writer would."""
+WAIT_SECONDS = 5
 _UNCERTAIN = "might not have been replicated"
 
 # A plan is made once for all keys, never per question: planning costs three times the answer. It
@@ -44,6 +46,7 @@ class Readers:
         self._errors: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._integrity: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
         self._idle: deque[Any] = deque()
+        self._free = threading.BoundedSemaphore(MOST)
         self._uncertain = threading.local()
 
     def ask(self, *questions: tuple[str, Parameters]) -> Rows:
@@ -52,6 +55,14 @@ class Readers:
         Raises:
             StoreUnavailable: The database cannot be asked.
         """
+        if not self._free.acquire(timeout=WAIT_SECONDS):
+            raise StoreUnavailable("The database is busy. Try again shortly.")
+        try:
+            return self._ask(questions)
+        finally:
+            self._free.release()
+
+    def _ask(self, questions: Sequence[tuple[str, Parameters]]) -> Rows:
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -63,10 +74,7 @@ class Readers:
             _close(connection)
             self.dispose()
             raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
-        if len(self._idle) < MOST_IDLE:
-            self._idle.append(connection)
-        else:
-            _close(connection)
+        self._idle.append(connection)
         return rows
 
     def commit(self, statement: str, parameters: Parameters) -> Rows:

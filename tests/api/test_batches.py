@@ -166,3 +166,9 @@ def test_with_the_store_away_lines_are_answered_unavailable(world: World, monkey
     answers = send_lines(world, {"channel": "email", "topic": "product-offers"}, [PEOPLE[0], "nobody"])
 
     assert [one["reason"] for one in answers[:-1]] == ["unavailable", "invalid_address"]
+
+
+def test_lines_may_be_longer_than_any_body(world: World) -> None:
+    answers = send_lines(world, {"channel": "email", "topic": "product-offers", "only": "blocked"}, PEOPLE * 3_000)
+
+    assert answers == [{"summary": {"ledger_position": 0, "counts": {"allowed": 72_000, "blocked": 0, "deferred": 0}}}]

@@ -65,7 +65,8 @@ class Running:
     def kill(self) -> None:
         """``kill -9`` the server with all its processes."""
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
