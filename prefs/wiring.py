@@ -20,6 +20,7 @@ from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
 from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
+from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
 from prefs.services.preferences import Preferences
 from prefs.services.retention import Retention
@@ -61,6 +62,7 @@ class Services:
     retention: Retention
     suppressions: Suppressions
     contacts: Contacts
+    numbers: Numbers
     inbound: Inbound
     sending: Sending
     linking: Linking
@@ -122,7 +124,8 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     )
     journal = Journal(settings.data_dir / "journal", kit.vault)
     receipts = Receipts(tuple(ring.derive("receipt", key.kid) for key in secret_keys if not key.retired))
-    decisions = Decisions(kit, receipts, lambda: store.failing or journal.pending())
+    numbers = Numbers(kit)
+    decisions = Decisions(kit, numbers, receipts, lambda: store.failing or journal.pending())
     linking = Linking(links, settings.base_url, settings.inbound_mail_domain, store.now)
     organisation = Organisation(
         settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email
@@ -131,6 +134,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     sending = Sending(
         kit=kit,
         decisions=decisions,
+        numbers=numbers,
         linking=linking,
         organisation=organisation,
         email=_email(settings, outbox),
@@ -144,7 +148,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     stop_page = StopPage(kit, errands)
     retention = Retention(kit)
     daily: dict[str, Callable[[dict[str, Any]], None]] = {"retention": lambda _payload: _drop(retention.run())}
-    sync = Sync(kit, inbound, _twilio(settings)) if settings.sms_transport == "twilio" else None
+    sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
@@ -164,6 +168,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         retention=retention,
         suppressions=Suppressions(kit, errands),
         contacts=Contacts(kit),
+        numbers=numbers,
         inbound=inbound,
         sending=sending,
         linking=linking,

@@ -19,7 +19,8 @@ from prefs.domain.terms import Act, Channel, ConsentKind, Reason
 from prefs.services.keys import SCOPES
 from prefs.wiring import Services, build
 
-NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
+"""Noon in New York: nine in California, eighteen in Berlin, so that no quiet hours disturb."""
 SECRETS = simulate.new_webhook_secrets()
 ADA, BEN = "ada@example.com", "+14155550123"
 MARKETING_NUMBER, SERVICE_NUMBER = "+15550100001", "+15550100002"

@@ -178,7 +178,7 @@ def test_t4_a_stop_to_a_marketing_sender_leaves_service_texts(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("today", "allowed"), [("2027-01-30T12:00:00+00:00", True), ("2027-01-31T12:00:00+00:00", False)]
+    ("today", "allowed"), [("2027-01-30T17:00:00+00:00", True), ("2027-01-31T17:00:00+00:00", False)]
 )
 def test_t6_from_the_set_date_any_stop_ends_every_text(
     build_world: Callable[..., World], clock: Clock, today: str, allowed: bool
