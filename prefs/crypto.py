@@ -7,6 +7,7 @@ reliability.md items 38-41).
 import base64
 import binascii
 import hashlib
+import hmac
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -101,7 +102,8 @@ class AddressKeys:
     """
 
     def __init__(self, keys: Iterable[bytes]) -> None:
-        self._pairs = [_keyed_pair(key) for key in keys]
+        self._keys = tuple(keys)
+        self._pairs = [_keyed_pair(key) for key in self._keys]
 
     def key(self, address: Address) -> bytes:
         """Return the 16-byte key an address is stored under."""
@@ -110,6 +112,26 @@ class AddressKeys:
     def candidates(self, address: Address) -> tuple[bytes, ...]:
         """Return every key the address may be stored under, its own first."""
         return tuple(_digest(pair, value) for value in address.keyed_values for pair in self._pairs)
+
+    def hashes_listed(self) -> bool:
+        """True while lists of hashes are on record, so that questions ask for hashes too (contract D34)."""
+        return False
+
+    def keys_of_name(self, name: str) -> tuple[bytes, ...]:
+        """Return every key a hash of a list may be stored under; ``name`` is ``sha256:HEX`` or ``md5:HEX``."""
+        return tuple(_digest(pair, name) for pair in self._pairs)
+
+    def fingerprint(self) -> str:
+        """Return what tells this set of keys from another without showing any."""
+        digests = (hmac.digest(key, b"fingerprint", "sha256") for key in self._keys)
+        return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+
+    def pads(self) -> list[tuple[bytes, bytes]]:
+        """Return inner and outer pad of HMAC (RFC 2104) of every key, for engines that hash in bulk.
+
+        As secret as the keys themselves.
+        """
+        return [_pads(key) for key in self._keys]
 
     def hash_list_keys(self, address: Address) -> tuple[bytes, ...]:
         """Return the keys of the address in lists that hold only hashes (contract D34)."""
@@ -123,9 +145,13 @@ class AddressKeys:
 
 @lru_cache(maxsize=16)
 def _keyed_pair(key: bytes) -> tuple[Any, Any]:
+    inner, outer = _pads(key)
+    return hashlib.sha256(inner), hashlib.sha256(outer)
+
+
+def _pads(key: bytes) -> tuple[bytes, bytes]:
     block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-    return inner, hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+    return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
 
 
 def _digest(pair: tuple[Any, Any], value: str) -> bytes:

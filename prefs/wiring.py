@@ -10,6 +10,7 @@ from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.catalogue import Catalogues
+from prefs.services.certificates import Certificates
 from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
@@ -25,9 +26,11 @@ from prefs.services.organisation import Organisation
 from prefs.services.preferences import Preferences
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
+from prefs.services.scrub import Scrub
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
 from prefs.services.signals import Signals
+from prefs.services.standing_index import StandingIndex
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
@@ -71,6 +74,7 @@ class Services:
     worker: Worker
     upkeep: Upkeep
     sealing: Sealing
+    scrub: Scrub
     sync: Sync | None
 
     @property
@@ -182,6 +186,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
+        scrub=Scrub(kit, decisions, StandingIndex(store, settings.data_dir / "scrub"), Certificates(ring)),
         sync=sync,
     )
 

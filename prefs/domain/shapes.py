@@ -10,7 +10,7 @@ order of their times, and facts of the same time share a step. The country is ke
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from prefs.domain.decision import RecipientState
 from prefs.domain.ledger import Standing
@@ -19,7 +19,7 @@ from prefs.domain.terms import Channel
 NOTHING = ""
 """The shape of an address about which nothing stands."""
 
-_LONG_AGO = datetime.min.replace(year=1970)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def shape_of(facts: Iterable[Standing], at: datetime) -> str:
@@ -60,7 +60,7 @@ def _fact(number: int, text: str, channel: Channel, at: datetime) -> Standing:
         scope=int(scope),
         fact=word,
         entry_id=number + 1,
-        effective_at=_LONG_AGO.replace(tzinfo=at.tzinfo) + timedelta(seconds=int(step)),
+        effective_at=_LONG_AGO + timedelta(seconds=int(step)),
         until=None if in_force == "1" else at,
         sender=int(sender) if sender else None,
         flag=flag or None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, select, text, union
+from sqlalchemy import Connection, Executable, Row, func, select, text, union
 from sqlalchemy.exc import DBAPIError
 
 from prefs.domain.terms import AddressKind, Channel
@@ -30,13 +30,15 @@ SELECT lower(hex(address_key)) || ',' || everywhere || ',' || scope || ',' || fa
        || effective_at || ',' || coalesce(until, '') || ',' || coalesce(sender, '') || ',' || coalesce(flag, '')
 FROM standing WHERE channel = '{channel}'
 """
-_POSTGRES_COUNTRIES = """
-COPY (SELECT encode(a.key, 'hex'), c.country FROM contact AS c JOIN address AS a ON a.contact = c.subject
-      WHERE c.country IS NOT NULL AND a.kind = '{kind}') TO STDOUT (FORMAT csv)
+_POSTGRES_PLACES = """
+COPY (SELECT encode(a.key, 'hex'), c.country, {zone}
+      FROM contact AS c JOIN address AS a ON a.contact = c.subject
+      WHERE (c.country IS NOT NULL OR {zone} IS NOT NULL) AND a.kind = '{kind}') TO STDOUT (FORMAT csv)
 """
-_SQLITE_COUNTRIES = """
-SELECT lower(hex(a.key)) || ',' || c.country FROM contact AS c JOIN address AS a ON a.contact = c.subject
-WHERE c.country IS NOT NULL AND a.kind = '{kind}'
+_SQLITE_PLACES = """
+SELECT lower(hex(a.key)) || ',' || coalesce(c.country, '') || ',' || coalesce({zone}, '')
+FROM contact AS c JOIN address AS a ON a.contact = c.subject
+WHERE (c.country IS NOT NULL OR {zone} IS NOT NULL) AND a.kind = '{kind}'
 """
 FACT_COLUMNS = ("key", "everywhere", "scope", "fact", "entry_id", "effective_at", "until", "sender", "flag")
 
@@ -78,9 +80,13 @@ def copy_facts(connection: Connection, channel: Channel, write: Write) -> None:
     _copy(connection, _POSTGRES_FACTS, _SQLITE_FACTS, write, channel=str(channel))
 
 
-def copy_countries(connection: Connection, kind: AddressKind, write: Write) -> None:
-    """Write the key and the contact's country of every address that has one, as CSV lines."""
-    _copy(connection, _POSTGRES_COUNTRIES, _SQLITE_COUNTRIES, write, kind=str(kind))
+def copy_places(connection: Connection, kind: AddressKind, write: Write) -> None:
+    """Write key, country and time zone of every address whose contact has either, as CSV lines.
+
+    Only of telephones the time zone: nothing else keeps quiet hours (contract D15).
+    """
+    zone = "c.time_zone" if kind is AddressKind.PHONE else "NULL"
+    _copy(connection, _POSTGRES_PLACES, _SQLITE_PLACES, write, kind=str(kind), zone=zone)
 
 
 def changed_since(connection: Connection, position: int) -> Iterator[bytes]:
@@ -91,15 +97,22 @@ def changed_since(connection: Connection, position: int) -> Iterator[bytes]:
         select(address.c.key).where(address.c.contact.in_(newer)),
         select(restated.c.address_key).where(restated.c.position >= position),
     )
-    for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
+    for row in _stream(connection, query):
         yield bytes(row[0])
+
+
+def count_restated(connection: Connection, position: int) -> int:
+    """Return how many addresses were restated without an entry behind a position."""
+    query = select(func.count()).select_from(restated).where(restated.c.position >= position)
+    number: int = connection.execute(query).scalar_one()
+    return number
 
 
 def ended_between(connection: Connection, channel: Channel, after: Any, until: Any) -> Iterator[bytes]:
     """Yield the keys of addresses about which something ended by itself between two moments."""
     ended = standing.c.until.is_not(None) & (standing.c.until > after) & (standing.c.until <= until)
     query = select(standing.c.address_key).where(standing.c.channel == str(channel), ended)
-    for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
+    for row in _stream(connection, query):
         yield bytes(row[0])
 
 
@@ -125,8 +138,14 @@ def count_keys_only(connection: Connection, channel: Channel, kind: AddressKind)
 def sealed_addresses(connection: Connection, kind: AddressKind) -> Iterator[tuple[bytes, bytes]]:
     """Yield the key and the sealed text of every address of a kind that we hold."""
     query = select(address.c.key, address.c.sealed).where(address.c.kind == str(kind), address.c.sealed.is_not(None))
-    for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
+    for row in _stream(connection, query):
         yield bytes(row.key), row.sealed
+
+
+def _stream(connection: Connection, query: Executable) -> Iterator[Row[Any]]:
+    """Yield rows as they come; the option is this statement's alone."""
+    with connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE}) as rows:
+        yield from rows
 
 
 def _copy(connection: Connection, postgres: str, sqlite: str, write: Write, **names: str) -> None:

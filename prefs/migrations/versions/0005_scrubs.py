@@ -1,7 +1,7 @@
 """Scrubs of whole files: the jobs, and what changes an address's standing without an entry of its own.
 
 ``restated`` is kept by triggers, so that no code path can forget it: an address that joins or
-leaves a contact, is made inside one, or is deleted, and a contact whose country changes. Each address has
+leaves a contact, is made inside one, or is deleted, and a contact whose country or time zone changes. Each address has
 one row at most. New tables only; the triggers take a short lock on ``address`` and ``contact``.
 """
 
@@ -28,7 +28,8 @@ _SQLITE_TRIGGERS = (
     "CREATE TRIGGER address_made_inside AFTER INSERT ON address WHEN NEW.contact IS NOT NULL "
     f"BEGIN {_OF_ADDRESS.format(row='NEW')}; END",
     f"CREATE TRIGGER address_deleted AFTER DELETE ON address BEGIN {_OF_ADDRESS.format(row='OLD')}; END",
-    "CREATE TRIGGER contact_moved AFTER UPDATE OF country ON contact WHEN OLD.country IS NOT NEW.country "
+    "CREATE TRIGGER contact_moved AFTER UPDATE OF country, time_zone ON contact "
+    "WHEN OLD.country IS NOT NEW.country OR OLD.time_zone IS NOT NEW.time_zone "
     f"BEGIN {_OF_CONTACT}; END",
 )
 _POSTGRESQL_TRIGGERS = (
@@ -42,8 +43,9 @@ _POSTGRESQL_TRIGGERS = (
     "CREATE TRIGGER address_made_inside AFTER INSERT ON address FOR EACH ROW "
     "WHEN (NEW.contact IS NOT NULL) EXECUTE FUNCTION note_restated_address()",
     "CREATE TRIGGER address_deleted AFTER DELETE ON address FOR EACH ROW EXECUTE FUNCTION note_restated_address()",
-    "CREATE TRIGGER contact_moved AFTER UPDATE OF country ON contact FOR EACH ROW "
-    "WHEN (OLD.country IS DISTINCT FROM NEW.country) EXECUTE FUNCTION note_restated_contact()",
+    "CREATE TRIGGER contact_moved AFTER UPDATE OF country, time_zone ON contact FOR EACH ROW "
+    "WHEN ((OLD.country, OLD.time_zone) IS DISTINCT FROM (NEW.country, NEW.time_zone)) "
+    "EXECUTE FUNCTION note_restated_contact()",
 )
 _TRIGGERS = {
     "address_joined": "address",
