@@ -119,14 +119,15 @@ class Scrub:
             StoreUnavailable: The store cannot be asked, or an opt-out waits to be written; nothing was kept.
             SettingsError: DuckDB is not installed.
         """
-        question = self.decisions.question(order.asked)
-        _check(order, question, self.kit.now())
+        self.decisions.question(order.asked)
+        _check(order, self.kit.now())
         self._refuse_held()
         order.work.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ThreadPoolExecutor(1) as beside, self._work_file(order) as (engine, audience):
             input_digest = beside.submit(audiences.digest, order.audience)
             rows = _Rows(engine, told, _estimated_rows(engine, audience))
             self._read(engine, audience, order, rows)
+            question = self.decisions.question(order.asked)  # reading may take minutes, and now is after it
             self.index.refresh(question.channel, question.at, order.memory)
             job = _Job(self, engine, audience, question, order, rows)
             with facts.one_moment(self.kit.store) as connection:
@@ -212,7 +213,7 @@ class _Job:
 
     def _find(self) -> None:
         """Join every key the rows' addresses may be stored under with what stands."""
-        ways = len(audiences.keyed_in_sql(self.channel, self.scrub.kit.address_keys, self.audience.hashed))
+        ways = self._ways()
         parts = []
         for at in range(len(self.audience.chosen)):
             parts += [
@@ -229,6 +230,14 @@ class _Job:
             if self.audience.hashed:
                 parts.append(self._known_hashes(at, ways))
         self.engine.run(f"CREATE OR REPLACE TEMP TABLE hit AS {' UNION ALL '.join(parts)}")
+
+    def _keyed_twice(self) -> bool:
+        """True where an address may have been found under more than one key."""
+        several = any(self._any(f"k{at}_1") for at in range(len(self.audience.chosen)) if self._ways() > 1)
+        return several or bool(self.audience.hashed) or bool(self.engine.value("SELECT count(*) FROM slow_key"))
+
+    def _ways(self) -> int:
+        return len(audiences.keyed_in_sql(self.channel, self.scrub.kit.address_keys, self.audience.hashed))
 
     def _any(self, column: str) -> bool:
         return bool(self.engine.rows(f"SELECT 1 FROM audience WHERE {column} IS NOT NULL LIMIT 1"))
@@ -266,6 +275,10 @@ class _Job:
     def _settle(self, connection: Connection) -> None:
         """Give each found address one shape; one stored under several keys stands as all of them together say."""
         engine = self.engine
+        engine.run("DROP TABLE IF EXISTS standing_of")
+        if not self._keyed_twice():
+            engine.run("ALTER TABLE hit RENAME TO standing_of")
+            return
         engine.run(
             "CREATE OR REPLACE TEMP TABLE several AS SELECT row, col, "
             "list(key ORDER BY way) AS keys FROM hit GROUP BY row, col HAVING count(*) > 1"
@@ -284,11 +297,8 @@ class _Job:
                 [texts, numbers],
             )
         engine.run(
-            "CREATE OR REPLACE TEMP TABLE standing_of AS SELECT row, col, cls FROM hit"
-            if not engine.value("SELECT count(*) FROM several")
-            else "CREATE OR REPLACE TEMP TABLE standing_of AS SELECT row, col, cls FROM hit "
-            "ANTI JOIN several USING (row, col) UNION ALL SELECT s.row, s.col, m.cls "
-            "FROM several AS s JOIN merged AS m ON m.keys = s.keys"
+            "CREATE TEMP TABLE standing_of AS SELECT row, col, cls FROM hit ANTI JOIN several USING (row, col) "
+            "UNION ALL SELECT s.row, s.col, m.cls FROM several AS s JOIN merged AS m ON m.keys = s.keys"
         )
         engine.run("DROP TABLE hit")
 
@@ -529,8 +539,8 @@ class _Job:
         }
 
 
-def _check(order: Order, question: Question, now: datetime) -> None:
-    if question.at < now:
+def _check(order: Order, now: datetime) -> None:
+    if order.asked.at is not None and order.asked.at < now:
         raise InvalidInput("`at` lies in the past. Name the moment the campaign starts.", field="at")
     targets = [path for path in (order.kept, order.blocked, order.rejects, order.statement) if path]
     if len({path.resolve() for path in [*targets, order.audience]}) != len(targets) + 1:

@@ -70,7 +70,7 @@ class StandingIndex:
         """Make the copy unless there is one that a few changes bring up to date; return what it says."""
         about = self._read(channel)
         if about is None or not self._usable(about, at):
-            self._make(channel, memory)
+            self._make(channel, at, memory)
             about = self._read(channel)
         assert about is not None  # made a line above
         return about
@@ -123,14 +123,14 @@ class StandingIndex:
             restated = facts.count_restated(connection, about.position)
         return same_ledger and behind >= 0 and behind + restated <= max(_TOO_FAR_BEHIND, about.rows // 20)
 
-    def _make(self, channel: Channel, memory: str) -> None:
+    def _make(self, channel: Channel, at: datetime, memory: str) -> None:
         """Copy the channel into a file beside the old one, and put it in its place once it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark = secrets.token_hex(6)
         fresh, work = self.folder / f"{mark}.new", self.folder / f"{mark}.work"
         lines, places = self.folder / f"{mark}.facts.csv", self.folder / f"{mark}.places.csv"
         try:
-            position, at = facts.settled_position(self.store), self.store.now()
+            position, at = facts.settled_position(self.store), min(at, self.store.now())
             with facts.one_moment(self.store) as connection, _private(lines) as one, _private(places) as two:
                 facts.copy_facts(connection, channel, one.write)
                 facts.copy_places(connection, KIND_OF_CHANNEL[channel], two.write)
