@@ -79,9 +79,8 @@ def measure(folder: Path, url: str, wanted: argparse.Namespace) -> None:
         cpus.append(ours.cpu / bare.cpu)
         say(f"bare {bare}   scrub {ours}   ratio {walls[-1]:.2f}, of CPU {cpus[-1]:.2f}")
     same = (folder / "bare.csv").stat().st_size == (folder / "kept.csv").stat().st_size
-    say(
-        f"ratio {statistics.median(walls):.2f} (from {min(walls):.2f} to {max(walls):.2f}), of CPU {statistics.median(cpus):.2f}"
-    )
+    spread = f"from {min(walls):.2f} to {max(walls):.2f}"
+    say(f"ratio {statistics.median(walls):.2f} ({spread}), of CPU {statistics.median(cpus):.2f}")
     say(f"kept the same: {same}")
 
 

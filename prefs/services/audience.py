@@ -137,9 +137,12 @@ def load(engine: Engine, audience: Audience, channel: Channel, keys: AddressKeys
         engine.run(
             f"CREATE TABLE audience AS SELECT {', '.join(columns)} FROM (SELECT *, {values} FROM {audience.source})"
         )
-        engine.run("CREATE TABLE malformed (line BIGINT, text VARCHAR)")
+        engine.run("CREATE TABLE malformed (record BIGINT, text VARCHAR)")
         if not audience.parquet:
-            engine.run("INSERT INTO malformed SELECT line, any_value(csv_line) FROM reject_errors GROUP BY line")
+            engine.run(
+                "INSERT INTO malformed SELECT line, any_value(trim(csv_line, chr(10) || chr(13))) "
+                "FROM reject_errors GROUP BY line"
+            )
         engine.run("CREATE TABLE slow (text VARCHAR, value VARCHAR, problem VARCHAR)")
         engine.run("CREATE TABLE slow_key (text VARCHAR, way INTEGER, key UUID)")
 
@@ -185,50 +188,50 @@ def keyed_in_sql(channel: Channel, keys: AddressKeys, hashed: str | None = None)
     return found
 
 
-def lines_of(engine: Engine, audience: Audience, rows: Sequence[int], line_ends: int) -> dict[int, int]:
-    """Return the line each of these rows (counted from 0) begins at in the file, the first being 1."""
-    if audience.parquet or not rows:
-        return {row: row + 1 for row in rows}
+def lines_of(
+    engine: Engine, audience: Audience, rows: Sequence[int], records: Sequence[int], line_ends: int
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the lines (from 1) that rows and malformed records begin at.
+
+    Rows count from 0 and leave malformed records out; records count from 1, header and empty
+    lines included. Of a Parquet file the line is the number of the row.
+    """
+    if audience.parquet:
+        return {row: row + 1 for row in rows}, {}
     inner = " + ".join(
         f"length(coalesce(c{at}, '')) - length(replace(coalesce(c{at}, ''), chr(10), ''))"
         for at in range(len(audience.columns))
     )
-    malformed = sorted(row[0] for row in engine.rows("SELECT line FROM malformed"))
-    if engine.value(f"SELECT coalesce(sum(1 + {inner}), 0) FROM audience") + len(malformed) + audience.header not in {
-        line_ends,
-        line_ends + 1,
-    }:
-        return _counted_lines(audience, rows, malformed)
-    wanted = ", ".join(str(row) for row in rows)
+    every = audience.header + int(engine.value(f"SELECT coalesce(sum(1 + {inner}), 0) FROM audience"))
+    if records or line_ends not in {every - 1, every}:
+        return _counted_lines(audience, set(rows), set(records))
+    # Nothing but rows and a header: a row begins behind the line breaks of all before it.
     begun = engine.rows(
         f"SELECT row, before FROM (SELECT rowid AS row, coalesce(sum(1 + {inner}) OVER (ORDER BY rowid "
-        f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM audience) WHERE row IN ({wanted})"
+        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM audience) "
+        "WHERE row IN (SELECT unnest(?::BIGINT[]))",
+        [list(rows)],
     )
-    return {row: _past(1 + audience.header + int(before), malformed) for row, before in begun}
+    return {row: 1 + audience.header + int(before) for row, before in begun}, {}
 
 
-def _past(line: int, malformed: Sequence[int]) -> int:
-    """Return the line moved behind the malformed lines before it."""
-    for one in malformed:
-        if one > line:
-            break
-        line += 1
-    return line
-
-
-def _counted_lines(audience: Audience, rows: Sequence[int], malformed: Sequence[int]) -> dict[int, int]:
-    """Find the lines by reading the file again: it has empty lines, which are no rows."""
-    wanted, bad, found, number = set(rows), set(malformed), {}, -1 - audience.header
+def _counted_lines(audience: Audience, rows: set[int], records: set[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Find lines by reading the file again, because it has empty lines or records that are no rows."""
+    found: dict[int, int] = {}
+    broken = {record: record for record in records}
+    row, begun = -1 - audience.header, 1
+    csv.field_size_limit(_HEAD_BYTES * 16)
     with audience.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=audience.delimiter)
-        begun = 1
-        for cells in reader:
-            if cells and begun not in bad:
-                number += 1
-                if number in wanted:
-                    found[number] = begun
+        for record, cells in enumerate(reader, start=1):
+            if record in records:
+                broken[record] = begun
+            elif cells:
+                row += 1
+                if row in rows:
+                    found[row] = begun
             begun = reader.line_num + 1
-    return found
+    return {one: found.get(one, one + 1 + audience.header) for one in rows}, broken
 
 
 def _canonical(place: int, channel: Channel, audience: Audience) -> str:

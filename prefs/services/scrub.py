@@ -409,7 +409,12 @@ class _Job:
         engine, order = self.engine, self.order
         columns = ", ".join(f"a.c{at} AS {name(column)}" for at, column in enumerate(self.audience.columns))
         usual = quoted(str(self.usual.outcome))
-        joined = f"FROM audience AS a LEFT JOIN verdict AS d ON d.row = a.rowid WHERE coalesce(d.outcome, {usual})"
+        # A parallel join gives rows in any order; side by side they stay as the file has them.
+        engine.run(
+            "CREATE OR REPLACE TEMP TABLE mark AS SELECT d.row, d.outcome, d.reason, d.col, d.not_before "
+            "FROM (SELECT rowid AS row FROM audience) AS a LEFT JOIN verdict AS d USING (row) ORDER BY a.row"
+        )
+        joined = f"FROM audience AS a POSITIONAL JOIN mark AS d WHERE coalesce(d.outcome, {usual})"
         with ThreadPoolExecutor(2) as beside, engine.watched(self.rows.step("writing")):
             self._copy(f"SELECT {columns} {joined} = '{Outcome.ALLOWED}'", order.kept, "kept")
             hashes = {"kept": beside.submit(audiences.digest, self._path("kept"))}
@@ -442,10 +447,12 @@ class _Job:
         """Write rows that name nobody, with their line and what is wrong; return whether there are any."""
         engine = self.engine
         bad = engine.rows(f"SELECT row, reason, col FROM verdict WHERE outcome = '{REJECTED}'")
-        broken = engine.value("SELECT count(*) FROM malformed")
+        broken = [row[0] for row in engine.rows("SELECT record FROM malformed")]
         if not bad and not broken:
             return False
-        lines = audiences.lines_of(engine, self.audience, [row[0] for row in bad], input_digest.result()[1])
+        lines, broken_lines = audiences.lines_of(
+            engine, self.audience, [row[0] for row in bad], broken, input_digest.result()[1]
+        )
         engine.run("CREATE OR REPLACE TEMP TABLE reject (line BIGINT, row BIGINT, reason VARCHAR, col VARCHAR)")
         for start in range(0, len(bad), _AT_ONCE):
             chunk = bad[start : start + _AT_ONCE]
@@ -459,13 +466,18 @@ class _Job:
                     [self.audience.chosen[row[2]] for row in chunk],
                 ],
             )
+        engine.run(
+            "CREATE OR REPLACE TEMP TABLE broken AS SELECT unnest(?::BIGINT[]) AS record, unnest(?::BIGINT[]) AS line",
+            [list(broken_lines), list(broken_lines.values())],
+        )
         text = f"concat_ws({quoted(self.audience.delimiter)}, " + ", ".join(
             f"coalesce(a.c{at}::VARCHAR, '')" for at in range(len(self.audience.columns))
         )
         sql = (
             f'SELECT line, reason, "column", row FROM (SELECT r.line, r.reason, r.col AS "column", {text}) AS row '
             "FROM reject AS r JOIN audience AS a ON a.rowid = r.row "
-            f"UNION ALL SELECT line, '{audiences.MALFORMED}', NULL, text FROM malformed) ORDER BY line"
+            f"UNION ALL SELECT line, '{audiences.MALFORMED}', NULL, text FROM malformed JOIN broken USING (record)) "
+            "ORDER BY line"
         )
         self.written["rejected"] = {"name": self.order.rejects.name, "target": self.order.rejects}
         engine.run(f"COPY ({sql}) TO {quoted(self._path('rejected'))} (FORMAT csv, HEADER true)")
