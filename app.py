@@ -7,6 +7,7 @@ from flask import Flask
 
 import prefs
 from prefs import edge, logs
+from prefs.api import scrubs  # noqa: F401  registers /v1/scrubs
 from prefs.api.http import ENDPOINTS
 from prefs.api.routes import bp as api
 from prefs.config import Settings

@@ -27,9 +27,11 @@ from prefs.services.preferences import Preferences
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.scrub import Scrub
+from prefs.services.scrub_jobs import FORGET_JOB, JOB, ScrubJobs
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
 from prefs.services.signals import Signals
+from prefs.services.snapshots import Snapshots
 from prefs.services.standing_index import StandingIndex
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
@@ -75,6 +77,8 @@ class Services:
     upkeep: Upkeep
     sealing: Sealing
     scrub: Scrub
+    scrub_jobs: ScrubJobs
+    snapshots: Snapshots
     sync: Sync | None
 
     @property
@@ -155,6 +159,10 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
+    index = StandingIndex(store, settings.data_dir / "scrub")
+    scrub = Scrub(kit, decisions, index, Certificates(ring))
+    scrub_jobs = ScrubJobs(kit, scrub, settings.data_dir / "scrubs", settings.data_dir / "uploads")
+    files = {JOB: scrub_jobs.work, FORGET_JOB: lambda _payload: _drop(scrub_jobs.forget())}
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(
         settings=settings,
@@ -181,12 +189,14 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         worker=Worker(
             kit,
             sending,
-            hourly=("sync_twilio",) if sync else (),
-            handlers={**errands.handlers(), **daily, **_job_handlers(settings, inbound)},
+            hourly=(FORGET_JOB, "sync_twilio") if sync else (FORGET_JOB,),
+            handlers={**errands.handlers(), **daily, **files, **_job_handlers(settings, inbound)},
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
-        scrub=Scrub(kit, decisions, StandingIndex(store, settings.data_dir / "scrub"), Certificates(ring)),
+        scrub=scrub,
+        scrub_jobs=scrub_jobs,
+        snapshots=Snapshots(kit, decisions, index),
         sync=sync,
     )
 

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import mimetypes
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
-from flask import Response, g, request
+from flask import Response, g, request, send_file
 from pydantic import BaseModel, ValidationError
 
 from prefs.edge import problem, services
@@ -26,11 +29,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answers; ``text`` is JSON already where that is quicker."""
+    """What an endpoint answers; ``text`` is JSON already where that is quicker, ``file`` a file instead."""
 
     body: Any = None
     status: int = 200
     text: str | None = None
+    file: Path | None = None
 
     def encoded(self) -> str:
         """Return the JSON to send."""
@@ -47,6 +51,16 @@ class Endpoint:
     body: type[BaseModel] | None
     answer: str
     changes: bool
+    upload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded file under a name of ours, and the fields sent with it."""
+
+    path: Path
+    fields: dict[str, str]
+    digest: bytes
 
 
 ENDPOINTS: dict[str, Endpoint] = {}
@@ -63,22 +77,27 @@ def endpoint(
     answer: str = "An object",
     changes: bool = False,
     long_texts: bool = False,
+    upload: frozenset[str] | None = None,
 ) -> Callable[[Callable[..., Reply]], Callable[..., Response]]:
     """Turn a function into a view: it gets the checked body (if any) and path values, and returns a ``Reply``.
 
     ``changes`` views honour ``Idempotency-Key``; ``long_texts`` lifts the limit of one text to the
-    body's limit. Refusals are RFC 9457 problems with the statuses of contract section 6.
+    body's limit. ``upload`` takes ``multipart/form-data`` with a ``file`` and these other fields
+    instead of JSON, and hands the view an ``Upload``. Refusals are RFC 9457 problems with the
+    statuses of contract section 6.
     """
 
     def wrap(view: Callable[..., Reply]) -> Callable[..., Response]:
         summary = (view.__doc__ or view.__name__).strip().splitlines()[0]
-        ENDPOINTS[view.__name__] = Endpoint(view.__name__, scope, summary, body, answer, changes)
+        ENDPOINTS[view.__name__] = Endpoint(view.__name__, scope, summary, body, answer, changes, upload is not None)
 
         @wraps(view)
         def run(**path: Any) -> Response:
             refusal = _authorise(scope)
             if refusal is not None:
                 return refusal
+            if upload is not None:
+                return _uploaded(upload, lambda taken: view(taken, **path))
             if body is None:
                 return _send(view(**path))
             raw = request.get_data()
@@ -186,7 +205,41 @@ def _field_errors(error: ValidationError) -> list[dict[str, str]]:
     ]
 
 
+_LONGEST_FIELD = 10_000
+
+
+def _uploaded(fields: frozenset[str], run: Callable[[Upload], Reply]) -> Response:
+    """Store an uploaded file outside the web root under a name of ours, hand it over, and clear it away."""
+    if request.mimetype != "multipart/form-data":
+        return problem(415, "unsupported_media_type", "Send `multipart/form-data` with the list in `file`.")
+    request.max_form_memory_size = _LONGEST_FIELD
+    given = request.files.getlist("file")
+    if len(given) != 1 or len(request.files) != 1:
+        raise InvalidInput("Send exactly one file, in `file`.", field="file", code="missing")
+    for name, values in request.form.lists():
+        if name not in fields:
+            raise InvalidInput(f"There is no field `{name}`.", field=name, code="unknown_field")
+        if len(values) > 1:
+            raise InvalidInput(f"`{name}` stands twice.", field=name)
+    folder = services().settings.data_dir / "uploads"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"incoming-{secrets.token_hex(12)}"
+    try:
+        path.touch(mode=0o600)
+        given[0].save(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        taken = Upload(path, request.form.to_dict(), digest)
+        sent = digest + json.dumps(taken.fields, sort_keys=True).encode()
+        return _once(sent, lambda: run(taken))
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def _send(reply: Reply) -> Response:
+    if reply.file is not None:
+        kind = mimetypes.guess_type(reply.file.name)[0] or "application/octet-stream"
+        return send_file(reply.file.absolute(), kind, as_attachment=True, download_name=reply.file.name)
     return Response(reply.encoded(), reply.status, mimetype="application/json")
 
 

@@ -92,7 +92,17 @@ def _operation(entry: Endpoint, arguments: list[str]) -> dict[str, Any]:
     if entry.body:
         reference = {"$ref": f"#/components/schemas/{entry.body.__name__}"}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}
+    if entry.upload:
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD}}}
     return operation
+
+
+_UPLOAD = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+    "additionalProperties": {"type": "string"},
+}
 
 
 def _refusal(words: str) -> dict[str, Any]:

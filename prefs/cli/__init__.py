@@ -74,7 +74,21 @@ def prepare(made: "Services") -> None:
     made.kit.catalogues.ensure_default()
 
 
-from prefs.cli import catalogue, db, demo, doctor, keys, ledger, people, retention, scrub, serve, simulate, sync  # noqa: E402
+from prefs.cli import (  # noqa: E402  # noqa: E402
+    catalogue,
+    db,
+    demo,
+    doctor,
+    keys,
+    ledger,
+    people,
+    retention,
+    scrub,
+    serve,
+    simulate,
+    snapshot,
+    sync,
+)
 
-for module in (catalogue, db, demo, doctor, keys, ledger, people, retention, scrub, serve, simulate, sync):
+for module in (catalogue, db, demo, doctor, keys, ledger, people, retention, scrub, serve, simulate, snapshot, sync):
     module.register(main)

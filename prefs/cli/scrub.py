@@ -69,7 +69,11 @@ def scrub(audience: Path | None, verify: Path | None, as_json: bool, **given: An
         raise click.UsageError("Missing argument 'AUDIENCE'.")
     made = cli.services()
     bar = Bar() if sys.stderr.isatty() else None
-    report = made.scrub.run(_order(audience, given), bar.told if bar else None)
+    try:
+        report = made.scrub.run(_order(audience, given), bar.told if bar else None)
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. The same command goes on where this one was; answers are taken afresh.", err=True)
+        sys.exit(cli.FAILURE)
     if bar:
         bar.end()
     _show(report, as_json=as_json)

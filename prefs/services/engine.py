@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_MEMORY = "1GB"
 Fraction = Callable[[float], None]
 _WATCH_SECONDS = 0.5
+_INTERRUPTED = "Query interrupted"  # what duckdb raises for Ctrl-C, as a plain RuntimeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,18 @@ class Engine:
     connection: "duckdb.DuckDBPyConnection"
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Run a statement whose rows do not matter."""
-        self.connection.execute(sql, list(values))
+        """Run a statement whose rows do not matter. Raises ``KeyboardInterrupt`` when Ctrl-C ends it."""
+        try:
+            self.connection.execute(sql, list(values))
+        except RuntimeError as error:
+            if str(error) == _INTERRUPTED:
+                raise KeyboardInterrupt from error
+            raise
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows; for small answers."""
-        return self.connection.execute(sql, list(values)).fetchall()
+        self.run(sql, values)
+        return self.connection.fetchall()
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """Return the one value of the one row."""

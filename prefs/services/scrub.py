@@ -502,7 +502,7 @@ class _Job:
         }
         reasons = {
             str(reason or outcome): number
-            for (outcome, reason), number in sorted(counted.items(), key=lambda one: -one[1])
+            for (outcome, reason), number in sorted(counted.items(), key=lambda one: (-one[1], str(one[0][1])))
             if number and outcome != Outcome.ALLOWED
         }
         report = Report(

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from prefs.domain.decision import RecipientState
-from prefs.domain.shapes import NOTHING, shape_of
+from prefs.domain.shapes import NOTHING, next_change, shape_of
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel
 from prefs.services.engine import Engine, opened, quoted
 from prefs.storage import facts, ledger
@@ -29,7 +29,7 @@ VERSION = 1
 SHAPES = "shapes"
 """Work table: cls, shape, country, zone. ``cls`` 0 is "nothing known"."""
 FRESH = "fresh"
-"""Work table: key, cls of every address that changed since the copy was made."""
+"""Work table: key, cls, ends of every address that changed since the copy was made."""
 
 _TOO_FAR_BEHIND = 50_000
 _PART_ROWS = 4_000_000
@@ -79,22 +79,22 @@ class StandingIndex:
     def attached(self, engine: Engine, connection: Connection, channel: Channel, at: datetime) -> Iterator[None]:
         """Lay the copy before an engine as ``copied.base``, with ``shapes`` and ``fresh``, as of this connection.
 
-        ``standing_now`` is the view to join with: key, cls.
+        ``standing_now`` is the view to join with: key, cls, and ``ends``, when that changes by itself.
         """
         about = self._read(channel)
         assert about is not None  # the caller refreshed it
         engine.run(f"ATTACH {quoted(self.path(channel))} AS copied (READ_ONLY)")
         try:
             engine.run(f"CREATE OR REPLACE TEMP TABLE {SHAPES} AS FROM copied.shape")
-            engine.run(f"CREATE OR REPLACE TEMP TABLE {FRESH} (key UUID, cls INTEGER)")
+            engine.run(f"CREATE OR REPLACE TEMP TABLE {FRESH} (key UUID, cls INTEGER, ends BIGINT)")
             changed = set(facts.changed_since(connection, about.position))
             ended = engine.rows("SELECT key FROM copied.base WHERE ends <= ?", [to_microseconds(at)])
             lay_over(engine, connection, channel, at, changed | {row[0].bytes for row in ended})
             engine.run(
-                "CREATE OR REPLACE TEMP VIEW standing_now AS SELECT key, cls FROM copied.base "
+                "CREATE OR REPLACE TEMP VIEW standing_now AS SELECT key, cls, ends FROM copied.base "
                 f"ANTI JOIN {FRESH} USING (key) UNION ALL FROM {FRESH}"
                 if engine.value(f"SELECT count(*) FROM {FRESH}")
-                else "CREATE OR REPLACE TEMP VIEW standing_now AS SELECT key, cls FROM copied.base"
+                else "CREATE OR REPLACE TEMP VIEW standing_now AS FROM copied.base"
             )
             yield
         finally:
@@ -157,9 +157,10 @@ def lay_over(engine: Engine, connection: Connection, channel: Channel, at: datet
     while chunk := list(islice(ordered, _AT_ONCE)):
         states = load_states(connection, channel, [[key] for key in chunk]).states
         numbers = classes(engine, states, channel, at)
+        changes = [next_change(state.facts, at) for state in states]
         engine.run(
-            f"INSERT INTO {FRESH} SELECT unnest(?::VARCHAR[])::UUID, unnest(?::INTEGER[])",
-            [[key.hex() for key in chunk], numbers],
+            f"INSERT INTO {FRESH} SELECT unnest(?::VARCHAR[])::UUID, unnest(?::INTEGER[]), unnest(?::BIGINT[])",
+            [[key.hex() for key in chunk], numbers, [to_microseconds(one) if one else None for one in changes]],
         )
 
 
