@@ -23,7 +23,7 @@ from prefs.services.engine import DEFAULT_MEMORY, Engine, opened, quoted
 from prefs.services.kit import Kit
 from prefs.services.standing_index import SHAPES, StandingIndex
 from prefs.storage import facts, ledger
-from prefs.storage.tables import EPOCH
+from prefs.storage.tables import EPOCH, to_microseconds
 
 FORMAT = "prefs snapshot 1"
 _AT_ONCE = 20_000
@@ -172,7 +172,8 @@ class Snapshots:
         engine.run(
             f"COPY (SELECT unhex(replace({key}::VARCHAR, '-', '')) AS key, n.outcome, n.reason, n.scope, "
             f"make_timestamptz(s.ends) AS changes_at, {position}::BIGINT AS ledger_position, "
-            f"{quoted(self.decisions.policy_version())} AS policy_version "
+            f"{quoted(self.decisions.policy_version())} AS policy_version, "
+            f"make_timestamptz({to_microseconds(question.at)}) AS made_at "
             f"FROM {source} {kept} ORDER BY {key}) "
             f"TO {quoted(folder / path)} (FORMAT parquet, COMPRESSION zstd)"
         )
