@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 JOB, FORGET_JOB = "scrub", "forget_scrubs"
 KEPT_FOR = timedelta(hours=24)
+_COUNTS_KEPT_FOR = timedelta(days=30)
 _LOOK_AGAIN = timedelta(seconds=120)
 _BUSY_WAIT = timedelta(seconds=15)
 _RENEW_SECONDS = 20.0
@@ -131,9 +132,13 @@ class ScrubJobs:
             self._running.join()
 
     def forget(self) -> int:
-        """Delete the files of scrubs over a day old, and uploads that were left lying; return how many scrubs."""
+        """Delete the files of scrubs over a day old, uploads left lying, and after a month the counts too.
+
+        Returns how many scrubs lost their files.
+        """
         with self.kit.store.write() as connection:
             numbers = list(scrubs.expire(connection, self.kit.now() - KEPT_FOR))
+            scrubs.forget(connection, self.kit.now() - _COUNTS_KEPT_FOR)
         for number in numbers:
             shutil.rmtree(self.folder / number, ignore_errors=True)
         for left in self.uploads.glob("incoming-*"):

@@ -6,6 +6,7 @@ and lays that over it. A copy of another ledger, or one too far behind, is made 
 """
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from sqlalchemy import Connection
 from prefs.domain.decision import RecipientState
 from prefs.domain.shapes import NOTHING, next_change, shape_of
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel
-from prefs.services.engine import Engine, opened, quoted
+from prefs.services.engine import Engine, Fraction, opened, quoted
 from prefs.storage import facts, ledger
 from prefs.storage.base import Store
 from prefs.storage.states import load_states
@@ -34,6 +35,7 @@ FRESH = "fresh"
 _TOO_FAR_BEHIND = 50_000
 _PART_ROWS = 4_000_000
 _AT_ONCE = 20_000
+_TELL_SECONDS = 0.5
 _CSV = "auto_detect=false, header=false, delim=',', quote='\"', escape='\"'"
 _FACT_TYPES = dict(
     zip(
@@ -66,11 +68,14 @@ class StandingIndex:
         """Return where a channel's copy lies."""
         return self.folder / f"standing-{channel}.duckdb"
 
-    def refresh(self, channel: Channel, at: datetime, memory: str) -> About:
-        """Make the copy unless there is one that a few changes bring up to date; return what it says."""
+    def refresh(self, channel: Channel, at: datetime, memory: str, told: Fraction | None = None) -> About:
+        """Make the copy unless there is one that a few changes bring up to date; return what it says.
+
+        ``told`` hears about how far the reading is; the ledger's length stands for the number of facts.
+        """
         about = self._read(channel)
         if about is None or not self._usable(about, at):
-            self._make(channel, at, memory)
+            self._make(channel, at, memory, told)
             about = self._read(channel)
         assert about is not None  # made a line above
         return about
@@ -123,7 +128,7 @@ class StandingIndex:
             restated = facts.count_restated(connection, about.position)
         return same_ledger and behind >= 0 and behind + restated <= max(_TOO_FAR_BEHIND, about.rows // 20)
 
-    def _make(self, channel: Channel, at: datetime, memory: str) -> None:
+    def _make(self, channel: Channel, at: datetime, memory: str, told: Fraction | None) -> None:
         """Copy the channel into a file beside the old one, and put it in its place once it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark = secrets.token_hex(6)
@@ -132,7 +137,7 @@ class StandingIndex:
         try:
             position, at = facts.settled_position(self.store), min(at, self.store.now())
             with facts.one_moment(self.store) as connection, _private(lines) as one, _private(places) as two:
-                facts.copy_facts(connection, channel, one.write)
+                facts.copy_facts(connection, channel, _counting(one.write, position, told))
                 facts.copy_places(connection, KIND_OF_CHANNEL[channel], two.write)
                 entry_key = facts.entry_key_at(connection, position) or ""
             with opened(work, memory=memory, spill=self.folder / f"{mark}.spill") as engine:
@@ -239,6 +244,23 @@ def _shape_part(engine: Engine, part: str) -> None:
         """
     )
     engine.run("DROP TABLE counted")
+
+
+def _counting(write: facts.Write, expected: int, told: Fraction | None) -> facts.Write:
+    """Return a writer that tells how many lines of the expected number went through it."""
+    if told is None:
+        return write
+    lines, heard = 0, time.monotonic()
+
+    def counted(block: bytes) -> None:
+        nonlocal lines, heard
+        write(block)
+        lines += block.count(b"\n")
+        if time.monotonic() - heard > _TELL_SECONDS:
+            heard = time.monotonic()
+            told(min(lines / max(expected, 1), 1.0))
+
+    return counted
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from prefs.storage.tables import scrub
 
@@ -68,6 +68,11 @@ def expire(connection: Connection, before: datetime) -> Iterator[str]:
     numbers = list(connection.execute(select(scrub.c.id).where(old)).scalars())
     connection.execute(update(scrub).where(scrub.c.id.in_(numbers)).values(status="expired"))
     yield from numbers
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Delete scrubs asked for before a moment, their counts with them, and return how many."""
+    return connection.execute(delete(scrub).where(scrub.c.created_at < before, scrub.c.status != "running")).rowcount
 
 
 def _read(row: Row[Any]) -> ScrubRow:

@@ -131,6 +131,9 @@ def test_after_a_day_the_files_are_gone(world: World, tmp_path: Path) -> None:
     assert (found["status"], found["links"]) == ("expired", {})
     assert world.get(f"/v1/scrubs/{number}/kept").status_code == 404
     assert list((tmp_path / "var" / "scrubs").iterdir()) == []
+    world.clock.forward(days=30)
+    work(world)
+    assert world.get(f"/v1/scrubs/{number}").status_code == 404
 
 
 def test_a_scrub_whose_worker_died_is_gone_on_with(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
