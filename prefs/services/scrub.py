@@ -341,6 +341,9 @@ class _Job:
         everyone = len(self.audience.chosen) > 1 or (timed and self.usual.allowed)
         looked = " UNION ALL ".join(self._looked(at, everyone=everyone) for at in range(len(self.audience.chosen)))
         engine = self.engine
+        if not everyone and not timed and not self._any("t0"):
+            # Every address is canonical and stands alone in its row: only what was found can be unusual.
+            looked = "SELECT row, col, cls, NULL::VARCHAR AS problem, NULL::VARCHAR AS digits FROM standing_of"
         engine.run(f"CREATE OR REPLACE TEMP TABLE looked AS {looked}")
         if timed:
             self._time()
@@ -408,30 +411,58 @@ class _Job:
         """Write the parts into the work folder and count them."""
         engine, order = self.engine, self.order
         columns = ", ".join(f"a.c{at} AS {name(column)}" for at, column in enumerate(self.audience.columns))
-        usual = quoted(str(self.usual.outcome))
-        # A parallel join gives rows in any order; side by side they stay as the file has them.
-        engine.run(
-            "CREATE OR REPLACE TEMP TABLE mark AS SELECT d.row, d.outcome, d.reason, d.col, d.not_before "
-            "FROM (SELECT rowid AS row FROM audience) AS a LEFT JOIN verdict AS d USING (row) ORDER BY a.row"
-        )
-        joined = f"FROM audience AS a POSITIONAL JOIN mark AS d WHERE coalesce(d.outcome, {usual})"
+        kept, blocked, added = self._mark()
+        rows = "FROM audience AS a POSITIONAL JOIN mark AS d WHERE d.code"
         with ThreadPoolExecutor(2) as beside, engine.watched(self.rows.step("writing")):
-            self._copy(f"SELECT {columns} {joined} = '{Outcome.ALLOWED}'", order.kept, "kept")
+            self._copy(f"SELECT {columns} {rows} IN {kept}", order.kept, "kept")
             hashes = {"kept": beside.submit(audiences.digest, self._path("kept"))}
             if order.blocked:
-                outcome = f"coalesce(d.outcome, {usual})"
-                reason = quoted(str(self.usual.reason or ""))
-                reason = f"CASE WHEN d.row IS NULL THEN {reason} ELSE d.reason END"
-                whens = " ".join(f"WHEN {at} THEN {quoted(column)}" for at, column in enumerate(self.audience.chosen))
-                told = (outcome, reason, f"CASE coalesce(d.col, 0) {whens} END", "d.not_before")
-                added = ", ".join(f"{value} AS {title}" for value, title in zip(told, _ADDED, strict=True))
-                sql = f"SELECT {columns}, {added} {joined} NOT IN ('{Outcome.ALLOWED}', '{REJECTED}')"
-                self._copy(sql, order.blocked, "blocked")
+                self._copy(f"SELECT {columns}, {added} {rows} IN {blocked}", order.blocked, "blocked")
                 hashes["blocked"] = beside.submit(audiences.digest, self._path("blocked"))
             if self._write_rejected(input_digest):
                 hashes["rejected"] = beside.submit(audiences.digest, self._path("rejected"))
             for part, summed in hashes.items():
                 self.written[part]["sha256"] = summed.result()[0]
+
+    def _mark(self) -> tuple[str, str, str]:
+        """Make ``mark``: for every row, in the file's order, the number of what is said about it.
+
+        A parallel join gives rows in any order; laid side by side they stay as the file has them.
+        Returns the numbers of the kept and of the blocked as SQL, and the columns that say why.
+        """
+        usual = (str(self.usual.outcome), str(self.usual.reason) if self.usual.reason else None, 0, None)
+        said = [
+            usual,
+            *self.engine.rows("SELECT DISTINCT outcome, reason, col, not_before FROM verdict ORDER BY ALL"),
+        ]
+        self.engine.run(
+            "CREATE OR REPLACE TEMP TABLE said (code INTEGER, outcome VARCHAR, reason VARCHAR, col INTEGER, "
+            "not_before VARCHAR)"
+        )
+        self.engine.run(
+            "INSERT INTO said SELECT unnest(?::INTEGER[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), "
+            "unnest(?::INTEGER[]), unnest(?::VARCHAR[])",
+            [list(range(1, len(said))), *([one[part] for one in said[1:]] for part in range(4))],
+        )
+        same = " AND ".join(
+            f"s.{one} IS NOT DISTINCT FROM v.{one}" for one in ("outcome", "reason", "col", "not_before")
+        )
+        self.engine.run(
+            "CREATE OR REPLACE TEMP TABLE mark AS SELECT coalesce(d.code, 0) AS code "
+            "FROM (SELECT rowid AS row FROM audience) AS a LEFT JOIN "
+            f"(SELECT v.row, s.code FROM verdict AS v JOIN said AS s ON {same}) AS d USING (row) ORDER BY a.row"
+        )
+        kept, blocked = (
+            ", ".join(str(code) for code, one in enumerate(said) if one[0] in outcomes) or "-1"
+            for outcomes in ({Outcome.ALLOWED}, {Outcome.BLOCKED, Outcome.DEFERRED})
+        )
+        columns = [(outcome, reason, self.audience.chosen[col], later) for outcome, reason, col, later in said]
+        added = ", ".join(
+            f"[{', '.join('NULL' if one[part] is None else quoted(one[part]) for one in columns)}]"
+            f"[d.code + 1]::VARCHAR AS {title}"
+            for part, title in enumerate(_ADDED)
+        )
+        return f"({kept})", f"({blocked})", added
 
     def _path(self, part: str) -> Path:
         return self.order.work / f"{part}{self.written[part]['target'].suffix}"
