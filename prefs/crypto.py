@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -101,21 +101,22 @@ class AddressKeys:
     cost of ``hmac.digest``.
     """
 
-    def __init__(self, keys: Iterable[bytes]) -> None:
+    def __init__(self, keys: Iterable[bytes], hashes_listed: Callable[[], bool] = lambda: False) -> None:
         self._keys = tuple(keys)
         self._pairs = [_keyed_pair(key) for key in self._keys]
+        self.hashes_listed = hashes_listed
 
     def key(self, address: Address) -> bytes:
         """Return the 16-byte key an address is stored under."""
         return _digest(self._pairs[0], address.keyed_values[0])
 
     def candidates(self, address: Address) -> tuple[bytes, ...]:
-        """Return every key the address may be stored under, its own first."""
-        return tuple(_digest(pair, value) for value in address.keyed_values for pair in self._pairs)
+        """Return every key the address may be stored under, its own first.
 
-    def hashes_listed(self) -> bool:
-        """True while lists of hashes are on record, so that questions ask for hashes too (contract D34)."""
-        return False
+        The keys of its hashes come last, and only while lists of hashes are on record (contract D34).
+        """
+        keys = tuple(_digest(pair, value) for value in address.keyed_values for pair in self._pairs)
+        return keys + self.hash_list_keys(address) if self.hashes_listed() else keys
 
     def keys_of_name(self, name: str) -> tuple[bytes, ...]:
         """Return every key a hash of a list may be stored under; ``name`` is ``sha256:HEX`` or ``md5:HEX``."""

@@ -44,6 +44,7 @@ REJECTED = "rejected"
 _KNOWN_NOTHING = -1
 """The shape number of a hash whose address we know and about which nothing stands."""
 _AT_ONCE = 20_000
+_NOTED = "order.json"
 _ADDED = ("prefs_outcome", "prefs_reason", "prefs_column", "prefs_not_before")
 _TYPES = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
@@ -131,6 +132,7 @@ class Scrub:
             self.index.refresh(question.channel, question.at, order.memory, rows.step("copying"))
             job = _Job(self, engine, audience, question, order, rows)
             with facts.one_moment(self.kit.store) as connection:
+                self._refuse_new_hashes(order)
                 job.decide_all(connection)
             self._refuse_held()
             job.write(input_digest)
@@ -143,12 +145,17 @@ class Scrub:
         if self.decisions.held_back():
             raise StoreUnavailable("An opt-out waits to be written. Run this again when the database takes changes.")
 
+    def _refuse_new_hashes(self, order: Order) -> None:
+        """The first list of hashes asks for keys that the rows, read before it came, do not have (D34)."""
+        if (order.work / _NOTED).read_text() != _fingerprint(order, self.kit):
+            raise StoreUnavailable("A list of hashes came in meanwhile, or the file changed. Run this again.")
+
     @contextmanager
     def _work_file(self, order: Order) -> Iterator[tuple[Engine, Audience]]:
         """Open the work file of an earlier, interrupted run of the same order, or a new one."""
         path = order.work / "work.duckdb"
         mark = _fingerprint(order, self.kit)
-        noted = order.work / "order.json"
+        noted = order.work / _NOTED
         if not noted.exists() or noted.read_text() != mark:
             path.unlink(missing_ok=True)
             path.with_suffix(".duckdb.wal").unlink(missing_ok=True)

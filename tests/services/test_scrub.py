@@ -282,3 +282,17 @@ def test_the_standing_is_copied_once_and_only_a_copy_of_this_ledger_is_used(worl
     report = scrub(world, tmp_path, f"email\n{ADA}\n")
 
     assert report.blocked == 1
+
+
+def test_rows_read_before_the_first_list_of_hashes_are_read_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefs.services import audience as audiences
+
+    keys = world.services.kit.address_keys
+    with monkeypatch.context() as late:
+        late.setattr(audiences, "read_slowly", lambda *_: setattr(keys, "hashes_listed", lambda: True))
+        with pytest.raises(StoreUnavailable, match="Run this again"):
+            scrub(world, tmp_path, f"email\n{ADA}\n")
+
+    assert scrub(world, tmp_path, f"email\n{ADA}\n").kept == 1

@@ -232,6 +232,22 @@ def test_addresses_stored_under_an_older_key_are_found_and_their_states_joined(
             compare(world, asked, ADDRESSES[channel] + ODD[channel], tmp_path)
 
 
+def test_lists_of_hashes_are_asked_as_decide_asks_them(world: World, tmp_path: Path) -> None:  # contract D34
+    dice, kit = random.Random(9), world.services.kit
+    fill(world, dice)
+    kit.address_keys.hashes_listed = lambda: True
+    for channel in (Channel.EMAIL, Channel.SMS):
+        with kit.store.write() as connection:
+            for text in ADDRESSES[channel][::3]:
+                address = parse_address(channel, text)
+                key = dice.choice(kit.address_keys.hash_list_keys(address))
+                (known,) = people.open_addresses(connection, [people.Wanted((key,), address.kind)], NOON)
+                book = ledger.open_book(connection, [known])
+                ledger.append(connection, book, [random_entry(dice, [0, 1, 2], known.subject)])
+        for asked in questions(world, dice, channel):
+            compare(world, asked, ADDRESSES[channel] + ODD[channel], tmp_path)
+
+
 def test_a_copy_made_before_changes_answers_as_the_store_does_after_them(world: World, tmp_path: Path) -> None:
     dice = random.Random(7)
     fill(world, dice)
