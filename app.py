@@ -7,7 +7,7 @@ from flask import Flask
 
 import prefs
 from prefs import edge, logs
-from prefs.api import docs, monitoring, transfer  # noqa: F401  transfer registers /v1/imports
+from prefs.api import docs, monitoring, scrubs, transfer  # noqa: F401  scrubs and transfer register their endpoints
 from prefs.api.door import Door
 from prefs.api.http import ENDPOINTS, JSON_TYPE
 from prefs.api.routes import bp as api

@@ -7,6 +7,7 @@ reliability.md items 38-41).
 import base64
 import binascii
 import hashlib
+import hmac
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -101,7 +102,8 @@ class AddressKeys:
     """
 
     def __init__(self, keys: Iterable[bytes], hashes_listed: Callable[[], bool] = lambda: False) -> None:
-        self._macs = [mac_of(key) for key in keys]
+        self._keys = tuple(keys)
+        self._macs = [mac_of(key) for key in self._keys]
         self.hashes_listed = hashes_listed
 
     def key(self, address: Address) -> bytes:
@@ -130,6 +132,22 @@ class AddressKeys:
         """Return the first key's hash of values that need no prefix, None for None."""
         return self._macs[0].many(values)
 
+    def keys_of_name(self, name: str) -> tuple[bytes, ...]:
+        """Return every key a hash of a list may be stored under; ``name`` is ``sha256:HEX`` or ``md5:HEX``."""
+        return tuple(mac(name.encode()) for mac in self._macs)
+
+    def fingerprint(self) -> str:
+        """Return what tells this set of keys from another without showing any."""
+        digests = (hmac.digest(key, b"fingerprint", "sha256") for key in self._keys)
+        return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+
+    def pads(self) -> list[tuple[bytes, bytes]]:
+        """Return inner and outer pad of HMAC (RFC 2104) of every key, for engines that hash in bulk.
+
+        As secret as the keys themselves.
+        """
+        return [_pads(key) for key in self._keys]
+
     def digest_key(self, name: str) -> bytes:
         """Return the key a hash of a list is stored under; ``name`` is ``sha256:HEX`` or ``md5:HEX``."""
         return self._macs[0](name.encode())
@@ -144,6 +162,11 @@ class AddressKeys:
         return tuple(mac(name.encode()) for name in names for mac in self._macs)
 
 
+def _pads(key: bytes) -> tuple[bytes, bytes]:
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
+
+
 class Mac:
     """The first 16 bytes of HMAC-SHA-256, as two hash objects that hold the key already.
 
@@ -151,9 +174,8 @@ class Mac:
     """
 
     def __init__(self, key: bytes) -> None:
-        block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+        inner, outer = _pads(key)
+        self._inner, self._outer = hashlib.sha256(inner), hashlib.sha256(outer)
 
     def __call__(self, body: bytes) -> bytes:
         """Return the 16 bytes for a body."""

@@ -9,7 +9,10 @@ from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
 from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
+from prefs.services import imports as importing
+from prefs.services import scrub_jobs as scrubbing
 from prefs.services.catalogue import Catalogues
+from prefs.services.certificates import Certificates
 from prefs.services.confirming import Confirming
 from prefs.services.contact_choices import ContactChoices
 from prefs.services.contacts import Contacts
@@ -17,7 +20,7 @@ from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
 from prefs.services.exports import Exports
 from prefs.services.hash_lists import HashLists
-from prefs.services.imports import JOB, Imports
+from prefs.services.imports import Imports
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
 from prefs.services.keys import ApiKeys
@@ -30,9 +33,13 @@ from prefs.services.organisation import Organisation
 from prefs.services.preferences import Preferences
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
+from prefs.services.scrub import Scrub
+from prefs.services.scrub_jobs import ScrubJobs
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
 from prefs.services.signals import Signals
+from prefs.services.snapshots import Snapshots
+from prefs.services.standing_index import StandingIndex
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
@@ -81,6 +88,9 @@ class Services:
     imports: Imports
     exports: Exports
     sealing: Sealing
+    scrub: Scrub
+    scrub_jobs: ScrubJobs
+    snapshots: Snapshots
     sync: Sync | None
     metrics: Metrics
 
@@ -165,6 +175,10 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
+    index = StandingIndex(store, settings.data_dir / "scrub")
+    scrub = Scrub(kit, decisions, index, Certificates(ring))
+    scrub_jobs = ScrubJobs(kit, scrub, settings.data_dir / "scrubs", settings.data_dir / "uploads")
+    files = {scrubbing.JOB: scrub_jobs.work, scrubbing.FORGET_JOB: lambda _payload: _drop(scrub_jobs.forget())}
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(
         settings=settings,
@@ -193,13 +207,22 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         worker=Worker(
             kit,
             sending,
-            hourly=("sync_twilio",) if sync else (),
-            handlers={**errands.handlers(), **daily, JOB: imports.work, **_job_handlers(settings, inbound)},
+            hourly=(scrubbing.FORGET_JOB, "sync_twilio") if sync else (scrubbing.FORGET_JOB,),
+            handlers={
+                **errands.handlers(),
+                **daily,
+                **files,
+                importing.JOB: imports.work,
+                **_job_handlers(settings, inbound),
+            },
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store, metrics.count_entries), metrics),
         imports=imports,
         exports=Exports(kit),
         sealing=Sealing(store),
+        scrub=scrub,
+        scrub_jobs=scrub_jobs,
+        snapshots=Snapshots(kit, decisions, index),
         sync=sync,
         metrics=metrics,
     )

@@ -48,7 +48,7 @@ def test_help_loads_no_sdk() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from prefs.cli import main;"
         "CliRunner().invoke(main, ['--help']);"
-        "print([n for n in ('twilio', 'sendgrid', 'alembic', 'sqlalchemy', 'flask') if n in sys.modules])"
+        "print([n for n in ('twilio', 'sendgrid', 'alembic', 'sqlalchemy', 'flask', 'duckdb') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
 

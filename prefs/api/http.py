@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mimetypes
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Reply:
     """What an endpoint answers; ``text`` is JSON already where that is quicker.
 
-    ``parts`` are its pieces to be streamed, ``file`` is a CSV file instead.
+    ``parts`` are its pieces to be streamed, ``file`` is a file instead.
     """
 
     body: Any = None
@@ -272,6 +273,9 @@ def _field_errors(error: ValidationError) -> list[dict[str, str]]:
     ]
 
 
+_LONGEST_FIELD = 10_000
+
+
 def _uploaded(fields: frozenset[str], run: Callable[[Upload], Reply]) -> Response:
     """Store an uploaded file outside the web root under a name of ours, hand it over, and clear it away."""
     if request.mimetype != "multipart/form-data":
@@ -283,9 +287,9 @@ def _uploaded(fields: frozenset[str], run: Callable[[Upload], Reply]) -> Respons
     for name, values in request.form.lists():
         if name not in fields:
             raise InvalidInput(f"There is no field `{name}`.", field=name, code="unknown_field")
-        if len(values) > 1 or len(values[0]) > LONGEST_TEXT:
+        if len(values) > 1 or len(values[0]) > _LONGEST_FIELD:
             raise InvalidInput(f"`{name}` stands twice or is too long.", field=name)
-    folder = services().imports.folder
+    folder = services().settings.data_dir / "uploads"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"incoming-{secrets.token_hex(12)}"
     try:
@@ -303,7 +307,8 @@ def _uploaded(fields: frozenset[str], run: Callable[[Upload], Reply]) -> Respons
 
 def _send(reply: Reply) -> Response:
     if reply.file is not None:
-        return send_file(reply.file.absolute(), "text/csv", as_attachment=True, download_name=reply.file.name)
+        kind = mimetypes.guess_type(reply.file.name)[0] or "application/octet-stream"
+        return send_file(reply.file.absolute(), kind, as_attachment=True, download_name=reply.file.name)
     return Response(reply.parts or reply.encoded(), reply.status, mimetype=JSON_TYPE)
 
 

@@ -84,11 +84,16 @@ from prefs.cli import (  # noqa: E402
     numbers,
     people,
     retention,
+    scrub,
     serve,
     simulate,
+    snapshot,
     sync,
     transfer,
 )
 
-for module in (catalogue, db, demo, doctor, keys, ledger, numbers, people, retention, serve, simulate, sync, transfer):
+for module in (
+    *(catalogue, db, demo, doctor, keys, ledger, numbers, people),
+    *(retention, scrub, serve, simulate, snapshot, sync, transfer),
+):
     module.register(main)

@@ -99,6 +99,28 @@ _LONGEST_PREFIX = 9
 """Digits after which libphonenumber's table of time zones tells no more apart."""
 
 
+def telling_digits(number: str) -> str:
+    """Return the beginning of a number that says all ``wait_for`` reads from it; "" for a short code.
+
+    Numbers that share it share their hours, so millions of numbers need few answers.
+    """
+    if not number.startswith("+"):
+        return ""
+    return number[: 1 + _telling_length(number[1 : 1 + _AREA_DIGITS])]
+
+
+_AREA_DIGITS = 4
+"""Country code 1 and an area code: by these a state is known."""
+
+
+@lru_cache(maxsize=20_000)
+def _telling_length(first: str) -> int:
+    from phonenumbers.tzdata import TIMEZONE_DATA  # noqa: PLC0415  3,000 rows, needed for telephones only
+
+    longer = (len(prefix) for prefix in TIMEZONE_DATA if prefix.startswith(first))
+    return min(max(longer, default=0) if len(first) == _AREA_DIGITS else _LONGEST_PREFIX, _LONGEST_PREFIX) or len(first)
+
+
 def wait_for(number: str, own_zone: str | None, at: datetime) -> datetime | None:
     """Return the first moment from ``at`` (UTC) at which a telephone may be reached with marketing.
 

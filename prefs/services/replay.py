@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from prefs.storage import ledger, people
+from prefs.storage import facts, ledger, people
 from prefs.storage.base import Store
 from prefs.storage.tables import address, standing
 
@@ -51,3 +51,4 @@ def _compare(connection: Connection, subjects: list[int], found: Replayed, *, re
             found.differing.append(one.subject)
             if repair:
                 ledger.restate(connection, book, [one])
+                facts.mark_restated(connection, [one.key])

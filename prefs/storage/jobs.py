@@ -27,9 +27,24 @@ class Job:
     attempts: int
 
 
-def add(connection: Connection, kind: str, payload: dict[str, Any], *, key: str, now: datetime) -> None:
-    """Queue a job, once per key."""
-    values = {"job_key": key, "kind": kind, "payload": payload, "status": "queued", "due_at": now, "created_at": now}
+def add(
+    connection: Connection,
+    kind: str,
+    payload: dict[str, Any],
+    *,
+    key: str,
+    now: datetime,
+    wait: timedelta = timedelta(0),
+) -> None:
+    """Queue a job, once per key, due at once or after a wait."""
+    values = {
+        "job_key": key,
+        "kind": kind,
+        "payload": payload,
+        "status": "queued",
+        "due_at": now + wait,
+        "created_at": now,
+    }
     connection.execute(insert_new(connection, job), values)
 
 

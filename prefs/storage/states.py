@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import Connection
+
 from prefs.domain.decision import RecipientState
 from prefs.domain.ledger import Standing
 from prefs.domain.terms import Channel
@@ -54,7 +56,20 @@ def load_states(store: Store, channel: Channel, wanted: Sequence[Sequence[bytes]
     Raises:
         StoreUnavailable: The database cannot be asked.
     """
-    rows = load_rows(store, channel, {key for group in wanted for key in group})
+    return _snapshot(load_rows(store, channel, {key for group in wanted for key in group}), channel, wanted)
+
+
+def load_states_within(connection: Connection, channel: Channel, wanted: Sequence[Sequence[bytes]]) -> Snapshot:
+    """Return what ``load_states`` returns, as a transaction that is open already sees it."""
+    keys = sorted({key for group in wanted for key in group})
+    rows: list[Row] = []
+    for question, parameters in _questions(connection.dialect.name == "sqlite", channel, keys):
+        cursor = connection.exec_driver_sql(question, parameters).cursor
+        rows += cursor.fetchall() if cursor else []
+    return _snapshot(_found(rows), channel, wanted)
+
+
+def _snapshot(rows: "Found", channel: Channel, wanted: Sequence[Sequence[bytes]]) -> Snapshot:
     by_key = {key: state_of(found, channel) for key, found in rows.by_key.items()}
     states = [merged([by_key[key] for key in group if key in by_key]) for group in wanted]
     return Snapshot(rows.position, states)
@@ -70,7 +85,10 @@ class Found:
 
 def load_rows(store: Store, channel: Channel, keys: Iterable[bytes]) -> Found:
     """Return the rows about these keys, by key; unknown keys are absent. Raises as ``load_states``."""
-    rows = store.ask(*_questions(store.is_sqlite, channel, sorted(keys)))
+    return _found(store.ask(*_questions(store.is_sqlite, channel, sorted(keys))))
+
+
+def _found(rows: Sequence[Row]) -> Found:
     by_key: dict[bytes, Sequence[Row]] = {row[1]: (row,) for row in rows}
     if len(by_key) < len(rows):
         several: dict[bytes, list[Row]] = {}

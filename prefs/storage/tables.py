@@ -434,3 +434,28 @@ export_log = Table(
     Column("at", UtcDateTime, nullable=False),
     sqlite_autoincrement=True,
 )
+
+# Addresses whose standing changed without a ledger entry of their own: they joined or left a
+# contact, the contact's country changed, or a replay put them right. Written by triggers
+# (migration 0005); what copies the standing (scrub, snapshot) reads it beside the ledger.
+restated = Table(
+    "restated",
+    metadata,
+    Column("address_key", LargeBinary(16), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Index(None, "position"),
+)
+
+scrub = Table(
+    "scrub",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("caller", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("asked", JSON, nullable=False),
+    Column("result", JSON),
+    Column("error", String(300)),
+    Column("lease_until", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "created_at"),
+)

@@ -1,0 +1,206 @@
+"""A scrub of a big file against a big list, beside DuckDB's bare read, hash, anti-join and write of the same.
+
+    python -m bench.scrub --rows 1000000 --list 5000000
+
+Loads the list (what a scrub reads: ``standing`` and its place in the ledger), then runs both in
+turn, each in a process of its own. The floor reads the same audience and the same keys from
+Parquet, and knows neither reasons nor odd addresses. Judge the ratio. ``--rows 10000000 --list
+50000000`` takes about 8 GB of disk and a quarter of an hour, most of it for loading.
+"""
+
+import argparse
+import base64
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefs.crypto import AddressKeys
+from prefs.domain.terms import Channel
+from prefs.services.audience import keyed_in_sql
+from prefs.services.engine import opened, quoted
+from prefs.storage import migrate
+from prefs.wiring import build
+from tests.make import make_settings
+from tests.postgres import PostgresServer
+
+KEY = b"k" * 32
+ADDRESS = "'user' || {number} || '@example' || ({number} % 1000) || '.com'"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--list", type=int, default=5_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--memory-limit", default="1GB")
+    parser.add_argument("--folder", type=Path, help="Where the files go; default: a temporary folder.")
+    parser.add_argument("--floor", nargs=3, metavar=("AUDIENCE", "KEYS", "OUT"), help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    if wanted.floor:
+        floor(*map(Path, wanted.floor))
+        return
+    with tempfile.TemporaryDirectory(dir=wanted.folder) as name:
+        compare(Path(name), wanted)
+
+
+def compare(folder: Path, wanted: argparse.Namespace) -> None:
+    if wanted.database == "sqlite":
+        return measure(folder, f"sqlite:///{folder / 'prefs.db'}", wanted)
+    with PostgresServer.launch() as server:
+        return measure(folder, server.create_database("bench"), wanted)
+
+
+def measure(folder: Path, url: str, wanted: argparse.Namespace) -> None:
+    audience, keys = folder / "audience.csv", folder / "keys.parquet"
+    started = time.monotonic()
+    make_files(folder, audience, keys, wanted)
+    say(f"files made in {time.monotonic() - started:.0f} s: audience {size(audience)}, keys {size(keys)}")
+    settings = {"PREFS_ADDRESS_KEY": base64.b64encode(KEY).decode(), "DATABASE_URL": url}
+    started = time.monotonic()
+    load_list(url, keys, folder, wanted.database)
+    disk = f", {size(folder / 'prefs.db')} of disk" if wanted.database == "sqlite" else ""
+    say(f"{wanted.list:,} rows loaded into {wanted.database} in {time.monotonic() - started:.0f} s{disk}")
+    command = ["scrub", str(audience), "--channel", "email", "--topic", "product-offers"]
+    command += ["--out", str(folder / "kept.csv"), "--blocked", str(folder / "blocked.csv")]
+    command = [sys.executable, "-m", "prefs", *command, "--memory-limit", wanted.memory_limit]
+    environment = {**os.environ, "PREFS_DATA_DIR": str(folder / "var"), **settings}
+    say(f"first scrub, which copies the standing: {run(command, environment)}; copy {size(folder / 'var/scrub')}")
+    walls, cpus = [], []
+    for _ in range(wanted.rounds):
+        bare, ours = run(floor_command(audience, keys, folder / "bare.csv"), environment), run(command, environment)
+        walls.append(ours.wall / bare.wall)
+        cpus.append(ours.cpu / bare.cpu)
+        say(f"bare {bare}   scrub {ours}   ratio {walls[-1]:.2f}, of CPU {cpus[-1]:.2f}")
+    same = (folder / "bare.csv").stat().st_size == (folder / "kept.csv").stat().st_size
+    spread = f"from {min(walls):.2f} to {max(walls):.2f}"
+    say(f"ratio {statistics.median(walls):.2f} ({spread}), of CPU {statistics.median(cpus):.2f}")
+    say(f"kept the same: {same}")
+
+
+def make_files(folder: Path, audience: Path, keys: Path, wanted: argparse.Namespace) -> None:
+    """Make an audience of which a tenth is listed, and the list's keys."""
+    key = keyed_in_sql(Channel.EMAIL, AddressKeys([KEY]))[0]
+    listed = f"CASE WHEN i % 10 = 0 THEN (i * 7919) % {wanted.list} ELSE {wanted.list} + i END"
+    with opened(folder / "make.duckdb", memory="2GB") as engine:
+        engine.run(
+            f"COPY (SELECT i AS id, {ADDRESS.format(number=f'({listed})')} AS email, 'Given Name ' || i AS name, "
+            f"'DE' AS country FROM range({wanted.rows}) AS t(i)) TO {quoted(audience)} (FORMAT csv, HEADER)"
+        )
+        engine.run(
+            f"COPY (SELECT {key.format(value='value')} AS key FROM (SELECT {ADDRESS.format(number='i')} AS value "
+            f"FROM range({wanted.list}) AS t(i))) TO {quoted(keys)} (FORMAT parquet)"
+        )
+
+
+def load_list(url: str, keys: Path, folder: Path, database: str) -> None:
+    """Put every key on record as unsubscribed, in the order of the keys, and one entry into the ledger."""
+    migrate.upgrade(url)
+    made = build(make_settings(url, folder, PREFS_ADDRESS_KEY=base64.b64encode(KEY).decode()))
+    made.kit.catalogues.ensure_default()
+    from prefs.services.suppression import Wish
+
+    made.suppressions.add(Wish(channel=Channel.EMAIL, to="first@example.com"))
+    made.kit.store.dispose()
+    with opened(folder / "load.duckdb", memory="2GB") as engine:
+        sql = f"SELECT replace(key::VARCHAR, '-', '') FROM read_parquet({quoted(keys)}) ORDER BY key"
+        found = engine.connection.execute(sql)
+        if database == "sqlite":
+            connection = sqlite3.connect(folder / "prefs.db", isolation_level=None)
+            for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute("BEGIN")
+            while rows := found.fetchmany(100_000):
+                connection.executemany(
+                    "INSERT INTO standing "
+                    "(address_key, channel, scope, fact, everywhere, entry_id, effective_at, source) "
+                    "VALUES (?, 'email', 0, 'unsubscribed', 0, 1, 1700000000000000, 'import')",
+                    ((bytes.fromhex(row[0]),) for row in rows),
+                )
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.close()
+            return
+        import psycopg
+
+        with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True) as connection:
+            connection.execute("ALTER TABLE standing DROP CONSTRAINT pk_standing")
+            with connection.cursor().copy("COPY standing FROM STDIN (FORMAT csv)") as copy:
+                while rows := found.fetchmany(100_000):
+                    tail = ",email,0,unsubscribed,false,1,1700000000000000,,,import,\n"
+                    copy.write("".join(f"\\x{row[0]}{tail}" for row in rows))
+            connection.execute(
+                "ALTER TABLE standing ADD CONSTRAINT pk_standing PRIMARY KEY "
+                "(address_key, channel, scope, fact, everywhere)"
+            )
+
+
+def floor(audience: Path, keys: Path, out: Path) -> None:
+    """DuckDB alone: read, trim, lower, hash, anti-join, write."""
+    key = keyed_in_sql(Channel.EMAIL, AddressKeys([KEY]))[0]
+    with opened(out.parent / "floor.duckdb", memory="20GB") as engine:
+        source = f"read_csv({quoted(audience)}, all_varchar=true, header=true)"
+        hashed = f"SELECT *, {key.format(value='lower(trim(email))')} AS key FROM {source}"
+        engine.run(
+            f"COPY (SELECT * EXCLUDE (key) FROM ({hashed}) "
+            f"ANTI JOIN read_parquet({quoted(keys)}) USING (key)) TO {quoted(out)} (FORMAT csv, HEADER)"
+        )
+
+
+def floor_command(audience: Path, keys: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "bench.scrub", "--floor", str(audience), str(keys), str(out)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a process took: seconds of the clock and of the processors, and its peak memory in GiB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:6.1f} s ({self.cpu:.1f} s of CPU, {self.peak:.2f} GiB)"
+
+
+def run(command: list[str], environment: dict[str, str]) -> Run:
+    """Run a process to its end."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak, used = 0, None
+    while used is None:
+        time.sleep(0.02)
+        peak = max(peak, peak_of(process.pid))
+        pid, status, seen = os.wait4(process.pid, os.WNOHANG)
+        used = seen if pid else None
+    assert status == 0, command
+    process.returncode = 0
+    return Run(time.monotonic() - started, used.ru_utime + used.ru_stime, peak / 2**20)
+
+
+def peak_of(pid: int) -> int:
+    """Return a process's highest resident memory so far, in KiB; what wait4 says includes its parent's."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0)
+
+
+def size(path: Path) -> str:
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return f"{sum(one.stat().st_size for one in files) / 1e6:,.0f} MB"
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""DuckDB, opened the one way we use it: no network, bounded memory, progress that can be watched."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefs.errors import InvalidInput, SettingsError
+
+if TYPE_CHECKING:
+    import duckdb
+
+DEFAULT_MEMORY = "1GB"
+Fraction = Callable[[float], None]
+_WATCH_SECONDS = 0.5
+_INTERRUPTED = "Query interrupted"  # what duckdb raises for Ctrl-C, as a plain RuntimeError
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One DuckDB connection. Values go in as parameters; names and constants through ``quoted``."""
+
+    connection: "duckdb.DuckDBPyConnection"
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement whose rows do not matter. Raises ``KeyboardInterrupt`` when Ctrl-C ends it."""
+        try:
+            self.connection.execute(sql, list(values))
+        except RuntimeError as error:
+            if str(error) == _INTERRUPTED:
+                raise KeyboardInterrupt from error
+            raise
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows; for small answers."""
+        self.run(sql, values)
+        return self.connection.fetchall()
+
+    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """Return the one value of the one row."""
+        return self.rows(sql, values)[0][0]
+
+    def batches(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield rows in batches, from a cursor of its own, so that others may write meanwhile."""
+        cursor = self.connection.cursor()
+        found = cursor.execute(sql)
+        while batch := found.fetchmany(size):
+            yield batch
+
+    def has_table(self, name: str) -> bool:
+        """True where the table exists in the work file."""
+        return bool(self.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [name]))
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Run several statements as one: after an interruption all of them are there, or none."""
+        self.run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self.run("ROLLBACK")
+            raise
+        self.run("COMMIT")
+
+    @contextmanager
+    def watched(self, told: Fraction | None) -> Iterator[None]:
+        """Tell, twice a second, which fraction of the statement that runs meanwhile is done."""
+        if told is None:
+            yield
+            return
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(_WATCH_SECONDS):
+                told(max(self.connection.query_progress(), 0.0) / 100)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
+
+@contextmanager
+def opened(path: Path, *, memory: str = DEFAULT_MEMORY, spill: Path | None = None) -> Iterator[Engine]:
+    """Open a work file, closed at the end.
+
+    Raises:
+        SettingsError: DuckDB is not installed.
+        InvalidInput: ``memory`` is not an amount.
+    """
+    try:
+        import duckdb  # noqa: PLC0415  an extra; loads only where whole files are worked on
+    except ImportError as error:
+        raise SettingsError("This needs DuckDB. Install it with: pip install 'prefs-center[bulk]'") from error
+    connection = duckdb.connect(str(path))
+    try:
+        settings = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "temp_directory": str(spill or path.parent / "spill"),
+            "enable_progress_bar": True,
+            "enable_progress_bar_print": False,
+        }
+        for name, value in settings.items():
+            connection.execute(f"SET {name} = {quoted(value)}")
+        _set_memory(connection, memory)
+        yield Engine(connection)
+    finally:
+        connection.close()
+
+
+def quoted(value: object) -> str:
+    """Return a value as an SQL constant."""
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def name(text: str) -> str:
+    """Return a name as an SQL identifier, whatever it holds."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _set_memory(connection: "duckdb.DuckDBPyConnection", memory: str) -> None:
+    import duckdb  # noqa: PLC0415  opened before
+
+    try:
+        connection.execute(f"SET memory_limit = {quoted(memory)}")
+    except duckdb.Error as error:
+        raise InvalidInput("Give the memory limit like 512MB or 2GB.", field="memory_limit") from error

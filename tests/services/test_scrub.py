@@ -1,0 +1,298 @@
+"""A scrub answers row by row what ``decide`` answers, whatever is on record (contract section 3)."""
+
+import csv
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefs.domain.terms import Channel
+from prefs.errors import InvalidInput, StoreUnavailable
+from prefs.services.decisions import Asked
+from prefs.services.scrub import Order, Report
+from tests.make import ADA, World
+
+OFFERS = Asked(channel=Channel.EMAIL, topic="product-offers")
+
+
+def scrub(world: World, folder: Path, text: str | bytes, asked: Asked = OFFERS, **more: Any) -> Report:
+    audience = folder / "audience.csv"
+    audience.write_bytes(text.encode() if isinstance(text, str) else text)
+    order = Order(audience=audience, asked=asked, kept=folder / "kept.csv", blocked=folder / "blocked.csv", **more)
+    return world.services.scrub.run(order)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_people_who_said_no_are_taken_out_and_the_reason_stands_beside_them(world: World, tmp_path: Path) -> None:
+    world.client.post(world.link())
+
+    report = scrub(world, tmp_path, f'name,email\nAda,{ADA}\n"Ben, the other",ben@example.com\nNobody,nobody\n')
+
+    assert (tmp_path / "kept.csv").read_text() == 'name,email\n"Ben, the other",ben@example.com\n'
+    assert (tmp_path / "blocked.csv").read_text() == (
+        f"name,email,prefs_outcome,prefs_reason,prefs_column,prefs_not_before\nAda,{ADA},blocked,unsubscribed,email,\n"
+    )
+    assert rows(tmp_path / "kept.rejected.csv") == [
+        {"line": "4", "reason": "no_at_sign", "column": "email", "row": "Nobody,nobody"}
+    ]
+    assert (report.rows, report.kept, report.blocked, report.rejected) == (3, 1, 1, 1)
+    assert report.reasons == {"unsubscribed": 1, "no_at_sign": 1}
+
+
+def test_of_several_address_columns_every_one_given_must_be_allowed(world: World, tmp_path: Path) -> None:
+    world.client.post(world.link())
+    text = (
+        "id,home,work\n"
+        f"1,{ADA},x@example.com\n"
+        f"2,x@example.com,{ADA}\n"
+        "3,x@example.com,\n"
+        "4,x@example.com,nobody\n"
+        "5,,\n"
+        f"6,nobody,{ADA}\n"
+        "7,y@example.com,x@example.com\n"
+    )
+
+    report = scrub(world, tmp_path, text, columns=("home", "work"))
+
+    assert [row["id"] for row in rows(tmp_path / "kept.csv")] == ["3", "7"]
+    assert [(row["id"], row["prefs_column"]) for row in rows(tmp_path / "blocked.csv")] == [
+        ("1", "home"),
+        ("2", "work"),
+    ]
+    assert [(row["line"], row["reason"], row["column"]) for row in rows(tmp_path / "kept.rejected.csv")] == [
+        ("5", "no_at_sign", "work"),
+        ("6", "empty", "home"),
+        ("7", "no_at_sign", "home"),
+    ]
+    assert report.kept + report.blocked + report.rejected == report.rows == 7
+
+
+def test_rows_that_are_no_rows_are_named_by_their_line(world: World, tmp_path: Path) -> None:
+    """Quoted line breaks, broken quotes, too many or too few cells, bytes that are no UTF-8, empty lines."""
+    text = (
+        b'\xef\xbb\xbfid,email,note\r\n1,a@example.com,"two\r\nlines"\r\n2,b@example.com\r\n3,c@example.com,x,y\r\n'
+        b"4,nobody,\r\n5,d@example.com,caf\xe9\r\n\r\n6,e@example.com,\xc3\xa9\r\n7,nobody else,z"
+    )
+
+    report = scrub(world, tmp_path, text)
+
+    assert [row["id"] for row in rows(tmp_path / "kept.csv")] == ["1", "6"]
+    found = {row["line"]: row["reason"] for row in rows(tmp_path / "kept.rejected.csv")}
+    assert found == {
+        "4": "malformed_row",
+        "5": "malformed_row",
+        "6": "no_at_sign",
+        "7": "malformed_row",
+        "10": "no_at_sign",
+    }
+    assert report.kept + report.blocked + report.rejected == report.rows == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        pytest.param("b@example.com\nc@example.com\n", "b@example.com\nc@example.com\n", id="no header"),
+        pytest.param("E-Mail;Name\nb@example.com;B\n", "E-Mail;Name\nb@example.com;B\n", id="semicolons"),
+        pytest.param("to\tx\nb@example.com\t\n", "to\tx\nb@example.com\t\n", id="tabs and an empty cell"),
+        pytest.param('email,"a ""b"""\nb@example.com,"x,y"\n', 'email,"a ""b"""\nb@example.com,"x,y"\n', id="quotes"),
+        pytest.param("whoever\nb@example.com\n", "whoever\nb@example.com\n", id="one column of any name"),
+        pytest.param("email\n", "email\n", id="nobody at all"),
+    ],
+)
+def test_a_clean_file_comes_out_as_it_went_in(world: World, tmp_path: Path, text: str, kept: str) -> None:
+    scrub(world, tmp_path, text)
+
+    assert (tmp_path / "kept.csv").read_text() == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "code"),
+    [
+        pytest.param("name,id\nAda,1\n", {}, "which_column", id="no column says address"),
+        pytest.param("email,to\nx@example.com,1\n", {}, "which_column", id="two do"),
+        pytest.param("email\nx@example.com\n", {"columns": ["mail"]}, "no_column", id="another column"),
+        pytest.param("email,email\nx,y\n", {}, "same_name", id="two of one name"),
+        pytest.param("", {}, "empty", id="empty"),
+        pytest.param("email\nx@example.com\n".encode("utf-16"), {}, "not_utf8", id="utf-16"),
+        pytest.param("email\n", {"memory": "much"}, "invalid", id="memory"),
+    ],
+)
+def test_files_that_cannot_be_read_are_refused_with_the_mend(
+    world: World, tmp_path: Path, text: str | bytes, more: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        scrub(world, tmp_path, text, **more)
+
+    assert refused.value.code == code
+    assert not (tmp_path / "kept.csv").exists()
+
+
+def test_parquet_goes_in_and_out_with_its_types(world: World, tmp_path: Path) -> None:
+    import duckdb
+
+    world.client.post(world.link())
+    audience, kept = tmp_path / "people.parquet", tmp_path / "kept.parquet"
+    people = f"SELECT * FROM (VALUES (1, '{ADA}', DATE '2026-01-01'), (2, 'b@example.com', NULL), (3, 'no', NULL))"
+    duckdb.sql(f"COPY ({people} AS t(id, email, born)) TO '{audience}' (FORMAT parquet)")
+
+    report = world.services.scrub.run(Order(audience=audience, asked=OFFERS, kept=kept, blocked=tmp_path / "b.parquet"))
+
+    assert duckdb.sql(f"FROM '{kept}'").fetchall() == [(2, "b@example.com", None)]
+    assert [str(kind) for kind in duckdb.sql(f"FROM '{kept}'").types] == ["INTEGER", "VARCHAR", "DATE"]
+    blocked = duckdb.sql(f"SELECT id, prefs_reason FROM '{tmp_path / 'b.parquet'}'").fetchall()
+    assert blocked == [(1, "unsubscribed")]
+    assert (report.rows, report.rejected) == (3, 1)
+
+
+HASHED = {"sha256": lambda text: hashlib.sha256(text).hexdigest(), "md5": lambda text: hashlib.md5(text).hexdigest()}
+
+
+@pytest.mark.parametrize("how", ["sha256", "md5"])
+def test_hashes_are_matched_with_the_addresses_we_hold(world: World, tmp_path: Path, how: str) -> None:
+    world.client.post(world.link())  # a link names a key only
+    world.post("/v1/suppressions", {"channel": "email", "to": ADA, "source": "letter"})  # and this the address
+    world.post("/v1/suppressions", {"channel": "email", "to": "Grüße@example.com"})
+    world.know(("email", "ben@example.com"), contact="ben", country="DE")
+    digest = HASHED[how]
+    cells = [digest(ADA.encode()).upper(), digest("grüsse@example.com".encode()), digest(b"new@example.com"), "abc"]
+
+    report = scrub(world, tmp_path, "\n".join(["h", *cells, digest(b"ben@example.com")]), hashed=how)
+
+    assert (tmp_path / "kept.csv").read_text() == f"h\n{cells[2]}\n"
+    assert [row["prefs_reason"] for row in rows(tmp_path / "blocked.csv")] == ["unsubscribed"] * 2 + ["no_consent"]
+    assert (report.reasons["not_a_hash"], report.key_only) == (1, 0)
+
+
+def test_an_unknown_hash_is_not_kept_while_an_opt_out_is_held_as_a_key_only(world: World, tmp_path: Path) -> None:
+    world.client.post(world.link("whoever@example.com"))
+    world.know(("email", "ben@example.com"), contact="ben")
+    text = f"h\n{HASHED['md5'](b'whoever@example.com')}\n{HASHED['md5'](b'ben@example.com')}\n"
+
+    report = scrub(world, tmp_path, text, hashed="md5")
+
+    assert [row["prefs_reason"] for row in rows(tmp_path / "blocked.csv")] == ["unavailable"]
+    assert (report.kept, report.key_only) == (1, 1)  # of Ben we know that nothing stands
+
+
+def test_the_certificate_holds_until_anything_is_changed(world: World, tmp_path: Path) -> None:
+    world.client.post(world.link())
+    certificates = world.services.scrub.certificates
+
+    report = scrub(world, tmp_path, f"email\n{ADA}\nb@example.com\nno\n")
+
+    checked = certificates.check(report.certificate)
+    assert checked.holds
+    assert checked.files == {"audience": "same", "kept": "same", "blocked": "same", "rejected": "same"}
+    assert checked.says["counts"] == {
+        "rows": 3, "kept": 1, "blocked": 1, "rejected": 1, "reasons": {"unsubscribed": 1, "no_at_sign": 1},
+    }  # fmt: skip
+    assert (checked.says["ledger_position"], checked.says["policy_version"]) == (
+        1,
+        world.services.decisions.policy_version(),
+    )
+    (tmp_path / "kept.csv").write_text(f"email\n{ADA}\n")
+    (tmp_path / "blocked.csv").unlink()
+    checked = certificates.check(report.certificate)
+    assert not checked.holds
+    assert (checked.files["kept"], checked.files["blocked"]) == ("changed", "missing")
+    report.certificate.write_text(report.certificate.read_text().replace('"kept": 1', '"kept": 2'))
+    with pytest.raises(InvalidInput, match="did not sign"):
+        certificates.check(report.certificate)
+
+
+def test_no_file_is_called_clean_while_an_opt_out_waits_in_the_journal(world: World, tmp_path: Path) -> None:
+    world.services.journal.keep("one_click", {"token": "x"})
+
+    with pytest.raises(StoreUnavailable):
+        scrub(world, tmp_path, "email\nb@example.com\n")
+
+    assert not (tmp_path / "kept.csv").exists()
+
+
+def test_after_an_interruption_reading_goes_on_and_every_answer_is_taken_afresh(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is read once; a stop that came in between is obeyed."""
+    from prefs.services import audience as audiences
+
+    text = f"email\n{ADA}\n Ben@Example.com\nnobody\nc@example.com\n"
+    with monkeypatch.context() as broken:
+        broken.setattr("prefs.services.scrub._Job.write", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            scrub(world, tmp_path, text)
+    assert not (tmp_path / "kept.csv").exists()
+    world.client.post(world.link("ben@example.com"))
+    read: list[str] = []
+    monkeypatch.setattr(audiences, "load", _interrupt)
+    monkeypatch.setattr(audiences, "_read", lambda text, *rest: read.append(text))
+
+    audience = tmp_path / "audience.csv"
+    order = Order(audience=audience, asked=OFFERS, kept=tmp_path / "kept.csv", blocked=tmp_path / "blocked.csv")
+    world.services.scrub.run(order)
+
+    assert (tmp_path / "kept.csv").read_text() == f"email\n{ADA}\nc@example.com\n"
+    assert read == []
+    assert not order.work.exists()
+
+
+def _interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_another_file_of_the_same_name_is_read_anew(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("prefs.services.scrub._Job.write", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            scrub(world, tmp_path, f"email\n{ADA}\n")
+
+    scrub(world, tmp_path, "email\nsomebody@example.com\n")
+
+    assert (tmp_path / "kept.csv").read_text() == "email\nsomebody@example.com\n"
+
+
+def test_rows_keep_their_order_in_a_file_of_several_batches(world: World, tmp_path: Path) -> None:
+    numbers = range(300_000)
+    for number in (5, 150_000, 299_999):
+        world.client.post(world.link(f"p{number}@example.com"))
+
+    report = scrub(world, tmp_path, "id,email\n" + "\n".join(f"{n},p{n}@example.com" for n in numbers) + "\n")
+
+    expected = [str(number) for number in numbers if number not in {5, 150_000, 299_999}]
+    assert [row["id"] for row in rows(tmp_path / "kept.csv")] == expected
+    assert report.blocked == 3
+
+
+def test_the_standing_is_copied_once_and_only_a_copy_of_this_ledger_is_used(world: World, tmp_path: Path) -> None:
+    world.client.post(world.link())
+    path = tmp_path / "var" / "scrub" / "standing-email.duckdb"
+    scrub(world, tmp_path, f"email\n{ADA}\n")
+    first = path.stat()
+    assert first.st_mode & 0o077 == 0
+    scrub(world, tmp_path, f"email\n{ADA}\n")
+    assert path.stat().st_ino == first.st_ino
+
+    path.write_bytes(b"not a copy")
+    report = scrub(world, tmp_path, f"email\n{ADA}\n")
+
+    assert report.blocked == 1
+
+
+def test_rows_read_before_the_first_list_of_hashes_are_read_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefs.services import audience as audiences
+
+    keys = world.services.kit.address_keys
+    with monkeypatch.context() as late:
+        late.setattr(audiences, "read_slowly", lambda *_: setattr(keys, "hashes_listed", lambda: True))
+        with pytest.raises(StoreUnavailable, match="Run this again"):
+            scrub(world, tmp_path, f"email\n{ADA}\n")
+
+    assert scrub(world, tmp_path, f"email\n{ADA}\n").kept == 1
