@@ -9,6 +9,8 @@ from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
 from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
+from prefs.services.approvals import Approvals
+from prefs.services.audit import Audit
 from prefs.services.catalogue import Catalogues
 from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
@@ -21,12 +23,15 @@ from prefs.services.kit import Kit
 from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
 from prefs.services.organisation import Organisation
+from prefs.services.passwords import Passwords
 from prefs.services.preferences import Preferences
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
+from prefs.services.sessions import Sessions
 from prefs.services.signals import Signals
+from prefs.services.staff import Team
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
@@ -70,6 +75,10 @@ class Services:
     upkeep: Upkeep
     sealing: Sealing
     sync: Sync | None
+    team: Team
+    sessions: Sessions
+    audit: Audit
+    approvals: Approvals
 
     @property
     def base_url(self) -> str:
@@ -147,6 +156,8 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     sync = Sync(kit, inbound, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
+    passwords = Passwords()
+    team = Team(kit, passwords, settings.is_development, settings.org_name)
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(
         settings=settings,
@@ -178,6 +189,10 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
         sync=sync,
+        team=team,
+        sessions=Sessions(kit, passwords, team),
+        audit=Audit(store),
+        approvals=Approvals(kit),
     )
 
 
