@@ -115,7 +115,7 @@ def _drop(_result: object) -> None:
     """Take a result nobody is left to hear."""
 
 
-def build(settings: Settings, *, now: Clock = utc_now) -> Services:
+def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | None = None) -> Services:
     """Return the services for these settings. Opens no connection yet."""
     secret_keys = parse_secret_keys(settings.secret_keys)
     ring = Keyring(secret_keys)
@@ -156,7 +156,7 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     sync = Sync(kit, inbound, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
-    passwords = Passwords()
+    passwords = passwords or Passwords()
     team = Team(kit, passwords, settings.is_development, settings.org_name)
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(

@@ -33,7 +33,7 @@ class Staff:
         return self
 
     def get(self, path: str, **query: Any) -> TestResponse:
-        return self.client.get(path, query_string=query)
+        return self.client.get(path, query_string=query) if query else self.client.get(path)
 
     def page(self, path: str, **query: Any) -> str:
         """Return the text of a page that must open."""

@@ -66,7 +66,7 @@ class Passwords:
         given = _normal(password)[: LONGEST + 1]
         with _AT_ONCE:
             try:
-                return self._hasher().verify(stored or self._nobody(), given) and stored is not None
+                return self._hasher().verify(stored or self._nobody(), given) and bool(stored)
             except (VerificationError, InvalidHashError):
                 return False
 

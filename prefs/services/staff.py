@@ -121,7 +121,7 @@ class Team:
             user = _must(staff.user(connection, number, lock=True))
             if role is not user.role:
                 self._keep_an_admin(connection, user)
-                self._change(connection, user, "user_role_changed", by, {"role": role}, was=user.role, now=role)
+                self._change(connection, user, "user_role_changed", by, {"role": role}, old=user.role, new=role)
 
     def disable(self, number: int, *, by: str) -> None:
         """Keep somebody out from now on. Raises as ``set_role`` does."""
