@@ -1,21 +1,23 @@
 """The composition root: ``build(settings)`` makes every service, and nothing else does. No Flask."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prefs.config import Settings
 from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
-from prefs.domain.terms import MessageClass, Source
+from prefs.domain.terms import Channel, MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.approvals import Approvals
 from prefs.services.audit import Audit
+from prefs.services.backlog import Backlog
 from prefs.services.catalogue import Catalogues
 from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
+from prefs.services.figures import Figures
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
 from prefs.services.keys import ApiKeys
@@ -25,6 +27,7 @@ from prefs.services.mailbox import Mailbox
 from prefs.services.organisation import Organisation
 from prefs.services.passwords import Passwords
 from prefs.services.preferences import Preferences
+from prefs.services.providers import TEXT_CHANNELS, Provider, Providers
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.sealing import Sealing
@@ -79,6 +82,9 @@ class Services:
     sessions: Sessions
     audit: Audit
     approvals: Approvals
+    figures: Figures
+    providers: Providers
+    backlog: Backlog
 
     @property
     def base_url(self) -> str:
@@ -154,8 +160,8 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     retention = Retention(kit)
     daily: dict[str, Callable[[dict[str, Any]], None]] = {"retention": lambda _payload: _drop(retention.run())}
     sync = Sync(kit, inbound, _twilio(settings)) if settings.sms_transport == "twilio" else None
-    if sync is not None:
-        daily["sync_twilio"] = lambda _payload: _drop(sync.run())
+    providers = Providers(kit, _providers(settings, sync))
+    figures = Figures(kit)
     passwords = passwords or Passwords()
     team = Team(kit, passwords, settings.is_development, settings.org_name)
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
@@ -183,8 +189,9 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         worker=Worker(
             kit,
             sending,
-            hourly=("sync_twilio",) if sync else (),
-            handlers={**errands.handlers(), **daily, **_job_handlers(settings, inbound)},
+            hourly=tuple(one.job for one in providers.known if one.job),
+            minutely=(figures.add_up,),
+            handlers={**errands.handlers(), **daily, **providers.handlers(), **_job_handlers(settings, inbound)},
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
@@ -193,7 +200,27 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         sessions=Sessions(kit, passwords, team),
         audit=Audit(store),
         approvals=Approvals(kit),
+        figures=figures,
+        providers=providers,
+        backlog=Backlog(kit),
     )
+
+
+def _providers(settings: Settings, sync: Sync | None) -> list[Provider]:
+    """Return who carries messages for us, as the console shows them."""
+    email, texts = (Channel.EMAIL,), TEXT_CHANNELS
+    found = {
+        "sendgrid": Provider("sendgrid", "SendGrid", "Mail out, opt-outs in as they happen", email),
+        "smtp": Provider("smtp", "Mail server", "Mail out by SMTP", email),
+        "outbox": Provider("outbox", "Local outbox", "Development: nothing is really sent", email),
+    }
+    by_email = found[settings.email_transport]
+    if sync is not None:
+        said = "Texts out, STOP replies in, its log compared hourly"
+        return [by_email, Provider("twilio", "Twilio", said, texts, lambda dry: sync.run(dry_run=dry), "sync_twilio")]
+    if settings.email_transport == "outbox":
+        return [replace(by_email, channels=email + texts)]
+    return [by_email, replace(found["outbox"], channels=texts)]
 
 
 def _messaging_services(settings: Settings) -> dict[MessageClass, str]:

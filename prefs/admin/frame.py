@@ -180,6 +180,7 @@ def figure(number: int | float) -> str:
     return f"{number:,}"
 
 
+@bp.app_template_filter("listed_en")
 def listed(items: Iterable[str]) -> str:
     """Return items as a list in words."""
     return words.listed(items, words.DEFAULT)
