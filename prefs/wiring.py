@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from prefs.config import Settings
 from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
+from prefs.domain.roles import Role
 from prefs.domain.terms import Channel, MessageClass, Source
 from prefs.links import Links
+from prefs.providers.oidc import OidcClient
 from prefs.providers.outbox import Outbox
 from prefs.services.approvals import Approvals
 from prefs.services.audit import Audit
@@ -34,6 +36,7 @@ from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
 from prefs.services.sessions import Sessions
 from prefs.services.signals import Signals
+from prefs.services.single_sign_on import SingleSignOn
 from prefs.services.staff import Team
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
@@ -85,6 +88,7 @@ class Services:
     figures: Figures
     providers: Providers
     backlog: Backlog
+    single_sign_on: SingleSignOn | None
 
     @property
     def base_url(self) -> str:
@@ -165,6 +169,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     passwords = passwords or Passwords()
     team = Team(kit, passwords, settings.is_development, settings.org_name)
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
+    sessions = Sessions(kit, passwords, team)
     return Services(
         settings=settings,
         kit=kit,
@@ -197,13 +202,24 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         sealing=Sealing(store),
         sync=sync,
         team=team,
-        sessions=Sessions(kit, passwords, team),
+        sessions=sessions,
+        single_sign_on=_single_sign_on(settings, kit, sessions, team),
         audit=Audit(store),
         approvals=Approvals(kit),
         figures=figures,
         providers=providers,
         backlog=Backlog(kit),
     )
+
+
+def _single_sign_on(settings: Settings, kit: Kit, sessions: Sessions, team: Team) -> SingleSignOn | None:
+    if not settings.oidc_issuer:
+        return None
+    back = f"{settings.base_url}/admin/sign-in/single/back"
+    names = (settings.oidc_issuer, settings.oidc_client_id or "", settings.oidc_client_secret or "")
+    client = OidcClient(*names, back, settings.oidc_groups_claim)
+    roles = {group: Role(role) for group, role in settings.oidc_roles.items()}
+    return SingleSignOn(kit, client, sessions, team, roles)
 
 
 def _providers(settings: Settings, sync: Sync | None) -> list[Provider]:

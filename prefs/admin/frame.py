@@ -134,6 +134,7 @@ def _context() -> dict[str, Any]:
         "me": found.user if found and signed_in else None,
         "role_names": ROLE_NAMES,
         "may": access.i_may,
+        "single_sign_on": services().single_sign_on is not None,
         "zone": zone().key,
         "shortcut": request.args.get("q", "") if request.endpoint in {"admin.find", "admin.people"} else "",
     }

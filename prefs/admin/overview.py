@@ -133,13 +133,13 @@ def _figures(found: Overview, health: list[Health]) -> list[tuple[str, str, str]
     blocked = sum(found.blocked)
     compared = [one.last_success for one in health if one.provider.compare]
     oldest = min((moment for moment in compared if moment), default=None)
-    known = "Ago, at the slowest. Our own sends know each stop at once."
+    known = "Ago, with a provider’s list. Our own sends know each stop at once."
     return [
         ("Opt-outs", f"{found.stops_total:,}", _change(found.stops_total, found.stops_before)),
         ("Sends checked", _short(found.checked), _change(found.checked, found.checked_before)),
         ("Blocked", charts.percent(blocked, found.checked) if found.checked else "–", f"{blocked:,} sends"),
         (
-            "Compared with every provider",
+            "Oldest comparison",
             ago(oldest) if oldest else "–",
             known if oldest else "No provider keeps a list.",
         ),
