@@ -7,6 +7,7 @@ sentence says what to notice, and the table is there for whoever cannot see them
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from prefs import words
 
@@ -154,10 +155,12 @@ def _round_up(number: int) -> int:
     return step
 
 
+@lru_cache(maxsize=512)
 def _day(day: date) -> str:
     return words.day(day, words.DEFAULT)
 
 
+@lru_cache(maxsize=512)
 def _short(day: date) -> str:
     from babel.dates import format_date  # noqa: PLC0415  only charts need it
 

@@ -1,11 +1,12 @@
 """What the overview shows: counts by day, rates with their uncertainty, what waits for a person."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from prefs.domain.terms import Outcome
 from prefs.services.kit import Kit
 from prefs.storage import figures as storage
 from prefs.storage.figures import Campaign, Waiting
@@ -82,21 +83,17 @@ class Figures:
         today = self.kit.now().date()
         first = today - timedelta(days=days - 1)
         listed = tuple(first + timedelta(days=number) for number in range(days))
-        since, earlier, ahead = first.isoformat(), (first - timedelta(days=days)).isoformat(), "9999"
+        since, earlier = first.isoformat(), (first - timedelta(days=days)).isoformat()
         with self.kit.store.read() as connection:
-            decisions = storage.decisions_by_day(connection, since, ahead)
-            before = storage.decisions_by_day(connection, earlier, since)
-            by_outcome: dict[bool, dict[str, int]] = {True: defaultdict(int), False: defaultdict(int)}
-            for day, outcome, number in decisions:
-                by_outcome[outcome == "allowed"][day] += number
+            counted = storage.decisions(connection, since)
             return Overview(
                 days_listed=listed,
                 stops=_by_channel(storage.stops_by_day(connection, since), listed),
                 stops_before=storage.stops_between(connection, earlier, since),
-                allowed=tuple(by_outcome[True][day.isoformat()] for day in listed),
-                blocked=tuple(by_outcome[False][day.isoformat()] for day in listed),
-                checked_before=sum(number for _, _, number in before),
-                reasons=tuple(storage.decisions_by_reason(connection, since)),
+                allowed=_each_day(counted, listed, allowed=True),
+                blocked=_each_day(counted, listed, allowed=False),
+                checked_before=storage.decisions_between(connection, earlier, since),
+                reasons=_ranked(counted),
                 sources=tuple(storage.stops_by_source(connection, since)),
                 campaigns=rated(storage.by_campaign(connection, since)),
                 topics=self._named(rated(storage.by_topic(connection, since))),
@@ -138,3 +135,22 @@ def _by_channel(rows: Sequence[tuple[str, str, int]], listed: Sequence[date]) ->
     for day, channel, number in rows:
         counted[channel][day] = number
     return {channel: tuple(days.get(day.isoformat(), 0) for day in listed) for channel, days in counted.items()}
+
+
+def _each_day(
+    counted: Sequence[tuple[str, str, str, int]], listed: Sequence[date], *, allowed: bool
+) -> tuple[int, ...]:
+    days: Counter[str] = Counter()
+    for day, outcome, _, number in counted:
+        if (outcome == Outcome.ALLOWED) is allowed:
+            days[day] += number
+    return tuple(days[day.isoformat()] for day in listed)
+
+
+def _ranked(counted: Sequence[tuple[str, str, str, int]]) -> tuple[tuple[str, int], ...]:
+    """Return what kept messages back, most often first."""
+    reasons: Counter[str] = Counter()
+    for _, outcome, reason, number in counted:
+        if outcome != Outcome.ALLOWED:
+            reasons[reason] += number
+    return tuple(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))

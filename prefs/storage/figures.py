@@ -118,22 +118,19 @@ def stops_between(connection: Connection, since: str, before: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def decisions_by_day(connection: Connection, since: str, before: str) -> list[tuple[str, str, int]]:
-    """Return (day, outcome, number) of decisions from one day up to another."""
-    columns = (decision_count.c.day, decision_count.c.outcome)
-    query = select(*columns, func.sum(decision_count.c.number).label("number"))
-    within = (decision_count.c.day >= since) & (decision_count.c.day < before)
-    rows = connection.execute(query.where(within).group_by(*columns))
-    return [(row.day, row.outcome, int(row.number)) for row in rows]
+def decisions(connection: Connection, since: str) -> list[tuple[str, str, str, int]]:
+    """Return (day, outcome, reason, number) of decisions since a day."""
+    columns = (decision_count.c.day, decision_count.c.outcome, decision_count.c.reason)
+    query = select(*columns, func.sum(decision_count.c.number).label("number")).where(decision_count.c.day >= since)
+    rows = connection.execute(query.group_by(*columns))
+    return [(row.day, row.outcome, row.reason, int(row.number)) for row in rows]
 
 
-def decisions_by_reason(connection: Connection, since: str) -> list[tuple[str, int]]:
-    """Return (reason, number) of decisions that were not allowed since a day, largest first."""
-    total = func.sum(decision_count.c.number).label("number")
-    blocked = (decision_count.c.day >= since) & (decision_count.c.outcome != "allowed")
-    query = select(decision_count.c.reason, total).where(blocked).group_by(decision_count.c.reason)
-    ranked = connection.execute(query.order_by(total.desc(), decision_count.c.reason))
-    return [(row.reason, int(row.number)) for row in ranked]
+def decisions_between(connection: Connection, since: str, before: str) -> int:
+    """Return how many decisions were counted from one day up to another."""
+    total = func.coalesce(func.sum(decision_count.c.number), 0)
+    query = select(total).where(decision_count.c.day >= since, decision_count.c.day < before)
+    return int(connection.execute(query).scalar_one())
 
 
 def by_campaign(connection: Connection, since: str) -> list[Campaign]:
