@@ -69,6 +69,8 @@ def _fill(world: World, number: int) -> None:
     span = int(timedelta(days=_DAYS).total_seconds() * 1_000_000)
     with store.write() as connection:
         rows = _Rows(connection, now, span, topic)
+        if not rows.sqlite:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         for table, columns, values, share in _TABLES:
             rows.insert(f"{table} ({columns})", values.replace("{sender}", str(sender)), round(share * number))
         _decisions(connection, world)
@@ -161,7 +163,8 @@ def _decisions(connection: Connection, world: World) -> None:
 
 
 def _measure(world: World, database: str, wanted: argparse.Namespace) -> None:
-    world.services.sealing.seal()
+    while (sealed := world.services.sealing.seal()) and sealed.entries < wanted.contacts // 4:
+        pass  # some thousand at once
     began = time.perf_counter()
     passed = world.services.figures.add_up()
     print(f"{database:9} adding up {passed:,} entries and sends took {time.perf_counter() - began:.1f} s", flush=True)

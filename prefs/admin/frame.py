@@ -19,10 +19,12 @@ from prefs import errors, words
 from prefs.admin import access, nav
 from prefs.domain.roles import ROLE_NAMES
 from prefs.edge import STATUSES, log, services
-from prefs.services.sessions import ENROL, FULL, PASSWORD, Session
+from prefs.services.kit import read_slip, write_slip
+from prefs.services.sessions import ENROL, FULL, PASSWORD, PROOF_GOOD_FOR, Session
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
+_ACT, _LARGEST_ACT = "act", 3_000
 _STEPS = {PASSWORD: "admin.code", ENROL: "admin.enrol"}
 
 
@@ -79,8 +81,24 @@ def _check_rights(rule: access.Rule) -> ResponseReturnValue | None:
         services().audit.note(found.user.actor, "refused", request.endpoint, method=request.method)
         return refuse(403, "This is not part of your role", access.refusal(right, found.user.role))
     if rule.fresh and not services().sessions.is_fresh(found):
-        return redirect(url_for("admin.confirm", next=_here()), 303)
+        return redirect(url_for("admin.confirm", next=_here(), act=_act_to_resume()), 303)
     return None
+
+
+def _act_to_resume() -> str | None:
+    """Return what was sent, sealed, so that nothing has to be typed again after the proof (WCAG 3.3.7)."""
+    sent = {name: values for name, values in request.form.lists() if name != "csrf_token"}
+    small = sum(len(one) for values in sent.values() for one in values) <= _LARGEST_ACT
+    if request.method in access.SAFE or request.files or not small:
+        return None
+    act = {"path": request.path, "user": access.me().id, "sent": sent}
+    return write_slip(services().kit, _ACT, act, good_for=PROOF_GOOD_FOR)
+
+
+def act_to_resume(slip: str) -> dict[str, Any] | None:
+    """Return what this person sent before they had to prove who they are, or None."""
+    act = read_slip(services().kit, _ACT, slip) if slip else None
+    return act if act and act["user"] == access.me().id else None
 
 
 @bp.after_request

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from prefs.admin import access
 from prefs.admin.access import open_to_all
 from prefs.admin.frame import bp, local_page, refuse
-from prefs.admin.sign_in import enter
+from prefs.admin.sign_in import after_proof, enter
 from prefs.edge import services
 from prefs.errors import ProviderError
 from prefs.providers.oidc import Begun
@@ -31,7 +31,8 @@ def single_sign_on() -> ResponseReturnValue:
     except ProviderError as error:
         return refuse(502, "Your organisation’s sign-in does not answer", str(error))
     wanted = local_page(request.args.get("next"))
-    flask_session[_BEGUN] = {**asdict(begun), "next": wanted, "again": again}
+    act = request.args.get("act", "") if again else ""
+    flask_session[_BEGUN] = {**asdict(begun), "next": wanted, "again": again, "act": act if len(act) < 1_500 else ""}
     return redirect(begun.url, 303)
 
 
@@ -46,7 +47,9 @@ def single_sign_on_answer() -> ResponseReturnValue:
         return refuse(400, "This sign-in does not work", text)
     begun = Begun(kept["url"], kept["state"], kept["nonce"], kept["verifier"])
     try:
-        return _confirmed(begun, code, kept["next"]) if kept["again"] else _entered(begun, code, kept["next"])
+        return (
+            _confirmed(begun, code, kept["next"], kept["act"]) if kept["again"] else _entered(begun, code, kept["next"])
+        )
     except ProviderError as error:
         return refuse(502, "This sign-in does not work", str(error))
     except (NotVouchedFor, SignInRefused) as error:
@@ -57,12 +60,12 @@ def _entered(begun: Begun, code: str, wanted: str) -> Response:
     return enter(_service().finish(begun, code=code), wanted)
 
 
-def _confirmed(begun: Begun, code: str, wanted: str) -> ResponseReturnValue:
+def _confirmed(begun: Begun, code: str, wanted: str, act: str) -> ResponseReturnValue:
     found = access.session()
     if found is None or found.stage != FULL:
         return _entered(begun, code, wanted)
     _service().confirm(found, begun, code=code)
-    return redirect(local_page(wanted), 303)
+    return after_proof(wanted, act)
 
 
 def _service() -> SingleSignOn:

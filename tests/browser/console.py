@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from playwright.sync_api import Page
 
 from prefs.domain.roles import Role
+from prefs.storage.tables import staff_session
 from tests.browser.site import Site, press
 
 Go = Callable[[Page, Site], None]
@@ -58,6 +59,23 @@ def _key_made(page: Page, site: Site) -> None:
     page.fill("#name", "campaigns")
     page.check("input[value=decide]")
     press(page, "Make the key")
+
+
+def _resume(page: Page, site: Site) -> None:
+    number = next(site.numbers)
+    email, password = f"staff{number}@staff.example", "correct horse battery staple"
+    user = site.services.team.create(email, Role.ENGINEER, by="tests", password=password)
+    opened = site.services.sessions.open_for(user)
+    page.context.add_cookies([{"name": "prefs-staff", "value": opened.token, "url": site.url}])
+    page.goto(f"{site.url}/admin/keys")
+    with site.services.kit.store.write() as connection:
+        old = datetime.now(UTC) - timedelta(minutes=11)
+        connection.execute(staff_session.update().where(staff_session.c.user_id == user.id).values(proved_at=old))
+    page.fill("#name", "campaigns")
+    page.check("input[value=decide]")
+    press(page, "Make the key")
+    page.fill("#password", password)
+    press(page, "Continue")
 
 
 def _team_problems(page: Page, site: Site) -> None:
@@ -147,4 +165,5 @@ STATES: dict[str, Go] = {
     "audit-nothing": at("/admin/audit?about=nothing"),
     "keys": at("/admin/keys", Role.ENGINEER),
     "key-made": _key_made,
+    "resume": _resume,
 }
