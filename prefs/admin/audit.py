@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from prefs.admin.access import allowed, me
 from prefs.admin.forms import Form
-from prefs.admin.frame import bp, show, zone
+from prefs.admin.frame import bp, say, show, zone
 from prefs.admin.paging import ROWS, cursor, paged
 from prefs.domain.roles import Right
 from prefs.edge import services
@@ -34,8 +34,12 @@ def audit() -> ResponseReturnValue:
         "audit/list.html",
         form=form,
         page=paged(found, lambda one: one.entry.id),
-        people=[("", "Anybody"), *((user.actor, user.email) for user in services().team.everyone()), ("cli", "cli")],
-        actions=[("", "Anything"), *sorted(services().audit.actions().items(), key=lambda pair: pair[1])],
+        people=[
+            ("", say("Anybody")),
+            *((user.actor, user.email) for user in services().team.everyone()),
+            ("cli", "cli"),
+        ],
+        actions=[("", say("Anything")), *sorted(services().audit.actions().items(), key=lambda pair: pair[1])],
         asked=request.args,
         filtered=bool(kept),
         export=f"{url_for('admin.audit_export')}?{urlencode(kept)}",
@@ -87,7 +91,7 @@ def _day(form: Form, name: str) -> date | None:
     try:
         return date.fromisoformat(value)
     except ValueError:
-        form.problem(name, "Write the day like 2026-05-12.")
+        form.problem(name, say("Write the day like 2026-05-12."))
         return None
 
 

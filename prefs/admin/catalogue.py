@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from prefs import words
 from prefs.admin.access import allowed, me
 from prefs.admin.forms import Form
-from prefs.admin.frame import bp, go, show
+from prefs.admin.frame import bp, go, say, show
 from prefs.admin.wordings import CHANNEL_NAMES
 from prefs.domain.catalogue import Topic
 from prefs.domain.roles import Right
@@ -54,11 +54,13 @@ def add_topic() -> ResponseReturnValue:
     """Add a topic."""
     form, table = Form(), {"message_class": ""}
     table = _typed(form, table)
-    table["slug"] = form.required("slug", "Give it a short name for programs, like open-days.")
+    table["slug"] = form.required("slug", say("Give it a short name for programs, like open-days."))
     classes = (MessageClass.MARKETING, MessageClass.TRANSACTIONAL)
-    table["message_class"] = form.chosen("message_class", classes, "Choose what it is. It cannot be changed later.")
+    table["message_class"] = form.chosen(
+        "message_class", classes, say("Choose what it is. It cannot be changed later.")
+    )
     if any(one.slug == table["slug"] for one in services().kit.catalogue.topics):
-        form.problem("slug", "There is a topic with this short name. Use another.")
+        form.problem("slug", say("There is a topic with this short name. Use another."))
     return _save(form, None, table)
 
 
@@ -129,16 +131,18 @@ def _missing(one: Topic) -> list[str]:
 
 def _typed(form: Form, table: dict[str, Any]) -> dict[str, Any]:
     """Return the item with what was typed in the place of what there was."""
-    name = form.required("name", "Give it a name people understand.")
+    name = form.required("name", say("Give it a name people understand."))
     translations = {}
     for code, language in _OTHERS:
         said = {part: form.text(f"{part}_{code}", longest=300) for part in ("name", "description")}
         if said["description"] and not said["name"]:
-            form.problem(f"name_{code}", f"Give it a name in {language} too, or clear its description.")
+            sentence = say("Give it a name in %(language)s too, or clear its description.", language=language)
+            form.problem(f"name_{code}", sentence)
         if said["name"]:
             translations[code] = said
     needs = {
-        str(c): str(form.chosen(f"need_{c}", tuple(Need), "Choose what it needs.") or Need.CONSENT) for c in Channel
+        str(c): str(form.chosen(f"need_{c}", tuple(Need), say("Choose what it needs.")) or Need.CONSENT)
+        for c in Channel
     }
     words_typed = {"name": name, "description": form.text("description", longest=300)}
     flags = form.several("flags", ("essential", "exempt"))
@@ -175,11 +179,11 @@ def _form_page(form: Form, found: Topic | None, table: dict[str, Any], status: i
         topic=found,
         table=table,
         others=_others(table),
-        channels=[(c, CHANNEL_NAMES[c], stated.get(str(c), str(defaults[c]))) for c in Channel],
-        needs=list(NEED_NAMES.items()),
+        channels=[(c, say(CHANNEL_NAMES[c]), stated.get(str(c), str(defaults[c]))) for c in Channel],
+        needs=[(need, say(name)) for need, name in NEED_NAMES.items()],
         classes=[
-            (MessageClass.MARKETING, CLASS_NAMES[MessageClass.MARKETING], "People can stop it."),
-            (MessageClass.TRANSACTIONAL, CLASS_NAMES[MessageClass.TRANSACTIONAL], "They need it; it holds no offers."),
+            (MessageClass.MARKETING, say(CLASS_NAMES[MessageClass.MARKETING]), say("People can stop it.")),
+            (MessageClass.TRANSACTIONAL, say(CLASS_NAMES[MessageClass.TRANSACTIONAL]), say("They need it.")),
         ],
         action=url_for("admin.change_topic", slug=found.slug) if found else url_for("admin.add_topic"),
     )

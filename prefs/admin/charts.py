@@ -62,17 +62,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Stacked columns; ``scale`` says in words what the lines behind them are."""
+    """Stacked columns; ``grid`` are the lines behind them, with what each stands for."""
 
     columns: tuple[Column, ...]
     grid: tuple[tuple[float, str], ...]
-    scale: str
     axis: tuple[str, ...]
     heads: tuple[str, ...]
     table: tuple[tuple[str | int, ...], ...]
 
 
-def rows(days: Sequence[date], series: Mapping[str, Sequence[int]], unit: str) -> Rows:
+def rows(days: Sequence[date], series: Mapping[str, Sequence[int]], unit: str, day_head: str) -> Rows:
     """Return one row of bars a series, the tallest bar of all of them as the common scale."""
     highest = max((max(values, default=0) for values in series.values()), default=0) or 1
     table: tuple[tuple[str | int, ...], ...] = tuple(
@@ -82,19 +81,22 @@ def rows(days: Sequence[date], series: Mapping[str, Sequence[int]], unit: str) -
         rows=tuple(_row(name, values, days, highest) for name, values in series.items()),
         unit=unit,
         axis=axis(days),
-        heads=("Day", *series),
+        heads=(day_head, *series),
         table=table,
     )
 
 
-def columns(days: Sequence[date], low: Sequence[int], high: Sequence[int], names: tuple[str, str]) -> Columns:
-    """Return stacked columns, ``low`` at the bottom so that it can be compared from day to day."""
+def columns(days: Sequence[date], low: Sequence[int], high: Sequence[int], heads: tuple[str, str, str]) -> Columns:
+    """Return stacked columns, ``low`` at the bottom so that it can be compared from day to day.
+
+    ``heads`` names the day, the lower part and the upper part.
+    """
     top = _round_up(max((a + b for a, b in zip(low, high, strict=True)), default=0))
     step = _WIDTH / max(len(days), 1)
     made = []
     for at, (day, below, above) in enumerate(zip(days, low, high, strict=True)):
         first, second = below / top * _PLOT, above / top * _PLOT
-        title = f"{_day(day)}: {below:,} {names[0].lower()}, {above:,} {names[1].lower()}"
+        title = f"{_day(day)}: {below:,} {heads[1].lower()}, {above:,} {heads[2].lower()}"
         made.append(
             Column(
                 x=round(at * step + step * _GAP / 2, 2),
@@ -108,8 +110,7 @@ def columns(days: Sequence[date], low: Sequence[int], high: Sequence[int], names
         )
     table = tuple((_day(day), a, b) for day, a, b in zip(days, low, high, strict=True))
     grid = ((0.0, f"{top:,}"), (_PLOT / 2, f"{top // 2:,}"))
-    scale = f"The upper line is {top:,}, the middle one {top // 2:,}."
-    return Columns(tuple(made), grid, scale, axis(days), ("Day", *names), table)
+    return Columns(tuple(made), grid, axis(days), heads, table)
 
 
 def ranked(items: Sequence[tuple[str, int]]) -> list[tuple[str, int, float, str]]:

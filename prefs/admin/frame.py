@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from prefs import errors, words
 from prefs.admin import access, nav
-from prefs.domain.roles import ROLE_NAMES
+from prefs.domain.roles import RIGHTS, ROLE_NAMES, Right, Role
 from prefs.edge import STATUSES, log, services
 from prefs.services.kit import read_slip, write_slip
 from prefs.services.sessions import ENROL, FULL, PASSWORD, PROOF_GOOD_FOR, Session
@@ -43,6 +43,17 @@ def refuse(status: int, heading: str, text: str) -> Response:
     return show("refused.html", status, heading=heading, text=text)
 
 
+def say(text: str, **values: object) -> str:
+    """Return a text of the console in the reader's language, its ``%(name)s`` filled in."""
+    return words.gettext(g.get("language", words.DEFAULT), text, **values)
+
+
+def say_many(one: str, many: str, number: int) -> str:
+    """Return a text for a number, its ``%(num)s`` filled in with thousands apart."""
+    catalogue = words.translations(g.get("language", words.DEFAULT))
+    return str(catalogue.ungettext(one, many, number)) % {"num": f"{number:,}"}
+
+
 def local_page(wanted: str | None) -> str:
     """Return a path of the console to go on to, or the overview where it is anything else (item 31)."""
     fallback = url_for("admin.overview")
@@ -60,7 +71,7 @@ def guard() -> ResponseReturnValue | None:
         g.language = words.PSEUDO
     rule = access.rule_of(current_app, request.endpoint or "")
     if rule is None:
-        return refuse(403, "Nobody may open this page", "It has no rule that says who may. Tell an engineer.")
+        return refuse(403, say("Nobody may open this page"), say("It has no rule that says who may. Tell an engineer."))
     if not rule.stages:
         return None
     found = access.session()
@@ -76,13 +87,18 @@ def _check_rights(rule: access.Rule) -> ResponseReturnValue | None:
     assert found is not None
     right = rule.right(request.method)
     if right is None:
-        return refuse(403, "Nobody may do this here", "This page is for looking only.")
+        return refuse(403, say("Nobody may do this here"), say("This page is for looking only."))
     if found.stage == FULL and not access.i_may(right):
         services().audit.note(found.user.actor, "refused", request.endpoint, method=request.method)
-        return refuse(403, "This is not part of your role", access.refusal(right, found.user.role))
+        return refuse(403, say("This is not part of your role"), _why_not(right, found.user.role))
     if rule.fresh and not services().sessions.is_fresh(found):
         return redirect(url_for("admin.confirm", next=_here(), act=_act_to_resume()), 303)
     return None
+
+
+def _why_not(right: Right, role: Role) -> str:
+    signed_in = say("You are signed in as %(role)s.", role=say(ROLE_NAMES[role]))
+    return f"{signed_in} {say(RIGHTS[right].refusal)}"
 
 
 def _act_to_resume() -> str | None:
@@ -114,22 +130,21 @@ def _failed(error: errors.PrefsError) -> Response:
     if status >= 500:
         log.error("request_failed", extra={"code": error.code, "status": status})
     heading = {404: "There is nothing here", 503: "The database is busy"}.get(status, "That did not work")
-    return refuse(status, heading, str(error))
+    return refuse(status, say(heading), str(error))
 
 
 @bp.errorhandler(HTTPException)
 def _refused(error: HTTPException) -> Response:
     status = error.code or 500
     heading, text = _HTTP.get(status, ("That did not work", "Go back and try again."))
-    return refuse(status, heading, text)
+    return refuse(status, say(heading), say(text))
 
 
 @bp.errorhandler(Exception)
 def _crashed(error: Exception) -> Response:
     log.exception("request_crashed", extra={"path": request.url_rule.rule if request.url_rule else "?"})
-    return refuse(
-        500, "Something went wrong on our side", f"Tell an engineer this reference: {g.get('request_id', '')}."
-    )
+    text = say("Tell an engineer this reference: %(reference)s.", reference=g.get("request_id", ""))
+    return refuse(500, say("Something went wrong on our side"), text)
 
 
 _HTTP = {

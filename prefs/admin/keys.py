@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from prefs.admin.access import allowed, me
 from prefs.admin.forms import Form
-from prefs.admin.frame import bp, go, show
+from prefs.admin.frame import bp, go, say, show
 from prefs.domain.roles import Right
 from prefs.edge import services
 from prefs.errors import NotFound
@@ -35,16 +35,16 @@ def keys() -> ResponseReturnValue:
 def make_key() -> ResponseReturnValue:
     """Make a key and show it, once."""
     form = Form()
-    name = form.required("name", "Say what the key is for.")
+    name = form.required("name", say("Say what the key is for."))
     scopes = form.several("scopes", SCOPES)
     if not scopes:
-        form.problem("scopes", "Tick what the key may do.")
+        form.problem("scopes", say("Tick what the key may do."))
     if len(name) > 100:
-        form.problem("name", "Use 100 characters at most.")
+        form.problem("name", say("Use 100 characters at most."))
     if form:
         return _page(form, 422)
     made = services().keys.create(name, scopes, by=me().actor)
-    return show("keys/made.html", made=made, name=name, scopes=[SCOPE_WORDS[one] for one in scopes])
+    return show("keys/made.html", made=made, name=name, scopes=[say(SCOPE_WORDS[one]) for one in scopes])
 
 
 @bp.get("/keys/<key_id>/revoke")
@@ -82,8 +82,8 @@ def _page(form: Form, status: int = 200) -> ResponseReturnValue:
         status,
         form=form,
         keys=services().keys.every(),
-        scopes=[(one, SCOPE_WORDS[one], one) for one in SCOPES],
-        words=SCOPE_WORDS,
+        scopes=[(one, say(SCOPE_WORDS[one]), one) for one in SCOPES],
+        words={one: say(text) for one, text in SCOPE_WORDS.items()},
         ticked=request.form.getlist("scopes"),
         typed=request.form.get("name", ""),
         doors=doors,

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from prefs.admin import access, charts
 from prefs.admin.access import allowed, me
-from prefs.admin.frame import bp, show
+from prefs.admin.frame import bp, say, say_many, show
 from prefs.admin.wordings import CHANNEL_NAMES, REASON_NAMES, SOURCE_NAMES
 from prefs.domain.roles import Right
 from prefs.edge import services
@@ -42,11 +42,11 @@ def overview() -> ResponseReturnValue:
     wanted = request.args.get("days", "")
     days = int(wanted) if wanted in {str(one) for one in RANGES} else 30
     found, health = services().figures.overview(days), services().providers.health()
-    needs = _needs(found, health)
+    needs, heads = _needs(found, health), (say("Day"), say("Blocked"), say("Allowed"))
     return show(
         "overview.html",
         days=days,
-        ranges=[(f"{one} days", url_for("admin.overview", days=one), one == days) for one in RANGES],
+        ranges=[(say("%(days)s days", days=one), url_for("admin.overview", days=one), one == days) for one in RANGES],
         first=found.days_listed[0],
         last=found.days_listed[-1],
         needs=needs[:_MOST_NEEDS],
@@ -55,7 +55,7 @@ def overview() -> ResponseReturnValue:
         figures=_figures(found, health),
         stops=_stops_chart(found),
         stops_say=_stops_sentence(found),
-        sends=charts.columns(found.days_listed, found.blocked, found.allowed, ("Blocked", "Allowed")),
+        sends=charts.columns(found.days_listed, found.blocked, found.allowed, heads),
         sends_say=_sends_sentence(found),
         health=health,
         reasons=charts.ranked(_named(found.reasons, REASON_NAMES)),
@@ -70,7 +70,7 @@ def overview() -> ResponseReturnValue:
 def ago(moment: datetime | None) -> str:
     """Return how long ago something was, in words like ``2 h 41 min``; ``never`` for None."""
     if moment is None:
-        return "never"
+        return say("never")
     return lasting(services().kit.now() - moment)
 
 
@@ -92,25 +92,29 @@ def _needs(found: Overview, health: list[Health]) -> list[Need]:
     if access.i_may(Right.REQUESTS) and "admin.requests" in current_app.view_functions:
         url = url_for("admin.requests")
         if waiting.overdue_requests:
-            text = _count(waiting.overdue_requests, "privacy request is overdue", "privacy requests are overdue")
-            needs.insert(0, Need(text, "The law gives one month.", "Open requests", url))
+            one, many = "%(num)s privacy request is overdue", "%(num)s privacy requests are overdue"
+            then = say("The law gives one month.")
+            needs.insert(0, Need(say_many(one, many, waiting.overdue_requests), then, say("Open requests"), url))
         if waiting.due_today:
-            text = _count(waiting.due_today, "privacy request is due today", "privacy requests are due today")
-            needs.append(Need(text, "An answer or more time has to go out today.", "Open requests", url, bad=False))
+            one, many = "%(num)s privacy request is due today", "%(num)s privacy requests are due today"
+            then = say("An answer or more time has to go out today.")
+            needs.append(Need(say_many(one, many, waiting.due_today), then, say("Open requests"), url, bad=False))
     if access.i_may(Right.FIND_PEOPLE):
-        asked = [one for one in services().approvals.waiting(me()) if one.asked_by != me().actor]
+        asked = len([one for one in services().approvals.waiting(me()) if one.asked_by != me().actor])
         if asked:
-            text = _count(len(asked), "question waits for a second person", "questions wait for a second person")
-            url = url_for("admin.approvals")
-            needs.append(Need(text, "Nothing is done until somebody else says yes.", "Answer", url, bad=False))
+            one, many = "%(num)s question waits for a second person", "%(num)s questions wait for a second person"
+            then, url = say("Nothing is done until somebody else says yes."), url_for("admin.approvals")
+            needs.append(Need(say_many(one, many, asked), then, say("Answer"), url, bad=False))
     if access.i_may(Right.KEYS):
         url = url_for("admin.keys")
         if waiting.dead_jobs:
-            text = _count(waiting.dead_jobs, "job was given up", "jobs were given up")
-            needs.append(Need(text, "Each failed eight times. What it was to do was not done.", "See which", url))
+            text = say_many("%(num)s job was given up", "%(num)s jobs were given up", waiting.dead_jobs)
+            then = say("Each failed eight times. What it was to do was not done.")
+            needs.append(Need(text, then, say("See which"), url))
         if waiting.quarantined:
-            text = _count(waiting.quarantined, "webhook item", "webhook items") + " could not be read"
-            needs.append(Need(text, "They are kept for 30 days, sealed.", "See which", url, bad=False))
+            one, many = "%(num)s webhook item could not be read", "%(num)s webhook items could not be read"
+            then = say("They are kept for 30 days, sealed.")
+            needs.append(Need(say_many(one, many, waiting.quarantined), then, say("See which"), url, bad=False))
     return sorted(needs, key=lambda need: not need.bad)
 
 
@@ -118,14 +122,19 @@ def _provider_needs(one: Health) -> list[Need]:
     url = url_for("admin.provider", slug=one.provider.slug)
     name = one.provider.name
     if one.held_by:
-        text = f"{one.waiting:,} are due and wait." if one.waiting else "Nothing is waiting yet."
-        return [Need(f"Sends through {name} are held", text, "See provider", url, bad=False)]
+        waits = say_many("%(num)s is due and waits.", "%(num)s are due and wait.", one.waiting)
+        fact = say("Sends through %(name)s are held", name=name)
+        return [
+            Need(fact, waits if one.waiting else say("Nothing is waiting yet."), say("See provider"), url, bad=False)
+        ]
     if one.state == FAILING:
-        since = f"The last good comparison was {ago(one.last_success)} ago." if one.last_success else "It never worked."
-        return [Need(f"{name} cannot be compared with", f"{since} We try again by ourselves.", "See the error", url)]
+        last = say("The last good comparison was %(time)s ago.", time=ago(one.last_success))
+        then = last if one.last_success else say("It never worked.")
+        fact = say("%(name)s cannot be compared with", name=name)
+        return [Need(fact, f"{then} {say('We try again by ourselves.')}", say("See the error"), url)]
     if one.state == LATE:
-        text = f"{name} was not compared for {ago(one.last_success)}"
-        return [Need(text, "A stop that only they know would be missing here.", "See provider", url)]
+        fact = say("%(name)s was not compared for %(time)s", name=name, time=ago(one.last_success))
+        return [Need(fact, say("A stop that only they know would be missing here."), say("See provider"), url)]
     return []
 
 
@@ -133,24 +142,25 @@ def _figures(found: Overview, health: list[Health]) -> list[tuple[str, str, str]
     blocked = sum(found.blocked)
     compared = [one.last_success for one in health if one.provider.compare]
     oldest = min((moment for moment in compared if moment), default=None)
-    known = "Ago, with a provider’s list. Our own sends know each stop at once."
+    known = say("Ago, with a provider’s list. Our own sends know each stop at once.")
+    sends = say_many("%(num)s send", "%(num)s sends", blocked)
+    share = charts.percent(blocked, found.checked) if found.checked else "–"
+    none = say("No provider keeps a list.")
     return [
-        ("Opt-outs", f"{found.stops_total:,}", _change(found.stops_total, found.stops_before)),
-        ("Sends checked", _short(found.checked), _change(found.checked, found.checked_before)),
-        ("Blocked", charts.percent(blocked, found.checked) if found.checked else "–", f"{blocked:,} sends"),
-        (
-            "Oldest comparison",
-            ago(oldest) if oldest else "–",
-            known if oldest else "No provider keeps a list.",
-        ),
+        (say("Opt-outs"), f"{found.stops_total:,}", _change(found.stops_total, found.stops_before)),
+        (say("Sends checked"), _short(found.checked), _change(found.checked, found.checked_before)),
+        (say("Blocked"), share, sends),
+        (say("Oldest comparison"), ago(oldest) if oldest else "–", known if oldest else none),
     ]
 
 
 def _change(now: int, before: int) -> str:
     if not before:
-        return "Nothing to compare with yet"
+        return say("Nothing to compare with yet")
     share = round(100 * (now - before) / before)
-    return f"Up {share} %" if share > 0 else f"Down {-share} %" if share < 0 else "As before"
+    if not share:
+        return say("As before")
+    return say("Up %(share)s %%", share=share) if share > 0 else say("Down %(share)s %%", share=-share)
 
 
 def _short(number: int) -> str:
@@ -160,34 +170,36 @@ def _short(number: int) -> str:
 
 
 def _stops_chart(found: Overview) -> charts.Rows:
-    ordered = {name: found.stops[channel] for channel, name in CHANNEL_NAMES.items() if channel in found.stops}
+    names = {channel: say(name) for channel, name in CHANNEL_NAMES.items()}
+    ordered = {name: found.stops[channel] for channel, name in names.items() if channel in found.stops}
     if not ordered:
-        ordered = {CHANNEL_NAMES["email"]: (0,) * len(found.days_listed)}
-    return charts.rows(found.days_listed, ordered, "opt-outs")
+        ordered = {names["email"]: (0,) * len(found.days_listed)}
+    return charts.rows(found.days_listed, ordered, say("opt-outs"), say("Day"))
 
 
 def _stops_sentence(found: Overview) -> str:
     if not found.stops_total:
-        return "Nobody opted out in this time."
+        return say("Nobody opted out in this time.")
     peaks = [
         (number, day, CHANNEL_NAMES.get(channel, channel))
         for channel, row in found.stops.items()
         for day, number in zip(found.days_listed, row, strict=True)
     ]
     number, day, name = max(peaks, key=lambda peak: (peak[0], peak[1]))
-    return f"Highest: {number:,} by {name.lower()} on {charts.axis([day])[0]}."
+    values = {"number": f"{number:,}", "channel": say(name).lower(), "day": charts.axis([day])[0]}
+    return say("Highest: %(number)s by %(channel)s on %(day)s.", **values)
 
 
 def _sends_sentence(found: Overview) -> str:
     blocked = sum(found.blocked)
     if not found.checked:
-        return "No sends checked in this time."
+        return say("No sends checked in this time.")
     if not blocked:
-        return "No send was blocked."
+        return say("No send was blocked.")
     every = found.checked / blocked
     if every < 2:
-        return f"{charts.percent(blocked, found.checked)} of the sends were blocked."
-    return f"1 send in {every:.0f} was blocked."
+        return say("%(share)s of the sends were blocked.", share=charts.percent(blocked, found.checked))
+    return say("1 send in %(every)s was blocked.", every=round(every))
 
 
 def _scale(found: Overview) -> float:
@@ -198,10 +210,8 @@ def _scale(found: Overview) -> float:
 
 def _named(items: tuple[tuple[str, int], ...], names: dict[str, str]) -> list[tuple[str, int]]:
     """Return the largest by name, the rest as one line."""
-    shown = [(names.get(name, name.replace("_", " ").capitalize()), number) for name, number in items[:_MOST_RANKED]]
+    shown = [
+        (say(names.get(name, name.replace("_", " ").capitalize())), number) for name, number in items[:_MOST_RANKED]
+    ]
     rest = sum(number for _, number in items[_MOST_RANKED:])
-    return [*shown, ("Other", rest)] if rest else shown
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
+    return [*shown, (say("Other"), rest)] if rest else shown

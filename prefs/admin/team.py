@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from prefs.admin.access import allowed, me
 from prefs.admin.forms import Form
-from prefs.admin.frame import bp, go, show
+from prefs.admin.frame import bp, go, say, show
 from prefs.domain.roles import RIGHTS, ROLE_NAMES, Right, Role, may
 from prefs.edge import services
 from prefs.errors import Conflict, InvalidInput
@@ -30,8 +30,8 @@ def team() -> ResponseReturnValue:
 def add_user() -> ResponseReturnValue:
     """Add somebody and show their set-up link, once."""
     form = Form()
-    email = form.required("email", "Enter their work email address.")
-    role = form.chosen("role", tuple(Role), "Choose a role.")
+    email = form.required("email", say("Enter their work email address."))
+    role = form.chosen("role", tuple(Role), say("Choose a role."))
     if not form:
         try:
             user = services().team.create(email, Role(role), by=me().actor)
@@ -61,7 +61,7 @@ def change_user(number: int) -> ResponseReturnValue:
     if what == "link":
         return _link_page(number, new=False)
     if what == "role":
-        role = form.chosen("role", tuple(Role), "Choose a role.")
+        role = form.chosen("role", tuple(Role), say("Choose a role."))
         if form:
             return show("team/member.html", 422, form=form, user=people.user(number), roles=_roles(), said=None)
         people.set_role(number, Role(role), by=by)
@@ -84,7 +84,7 @@ def _link_page(number: int, *, new: bool) -> ResponseReturnValue:
 
 
 def _roles() -> list[tuple[str, str, str]]:
-    return [(role, ROLE_NAMES[role], _ROLE_WORDS[role]) for role in Role]
+    return [(role, say(ROLE_NAMES[role]), say(_ROLE_WORDS[role])) for role in Role]
 
 
 def _page(form: Form, status: int = 200) -> ResponseReturnValue:
@@ -96,6 +96,6 @@ def _page(form: Form, status: int = 200) -> ResponseReturnValue:
         roles=_roles(),
         typed=request.form.get("email", ""),
         chosen=request.form.get("role", ""),
-        rights=[(row.does, [may(role, right) for role in Role]) for right, row in RIGHTS.items()],
-        role_heads=[ROLE_NAMES[role] for role in Role],
+        rights=[(say(row.does), [may(role, right) for role in Role]) for right, row in RIGHTS.items()],
+        role_heads=[say(ROLE_NAMES[role]) for role in Role],
     )

@@ -44,7 +44,7 @@ def short_texts() -> ResponseReturnValue:
     code = _asked()
     return show(
         "words/short.html",
-        texts=wordlist.short_texts(_organisation(), code),
+        texts=wordlist.short_texts(_organisation(), code, services().base_url),
         situations=SITUATION_NAMES,
         tabs=_tabs("short_texts"),
         choices=_choices("admin.short_texts", code),
@@ -114,7 +114,7 @@ def _language(code: str) -> dict[str, object]:
         for one in services().kit.catalogue.topics
         if one.message_class is MessageClass.MARKETING and not one.retired and code not in one.translations
     ]
-    short = wordlist.short_texts(_organisation(), code)
+    short = wordlist.short_texts(_organisation(), code, services().base_url)
     return {
         "code": code,
         "name": languages.LANGUAGES[code],

@@ -64,19 +64,39 @@ class Figures:
     kit: Kit
 
     def add_up(self) -> int:
-        """Count what is new; returns how many places of ledger and history were passed. Again counts nothing."""
+        """Count what is new; returns how many places of ledger and history were passed. Again counts nothing.
+
+        The counting reads; only the sums and the mark are written, together, so that nobody waits.
+        """
+        return self._add_up_stops() + self._add_up_sends()
+
+    def _add_up_stops(self) -> int:
         passed = 0
         while True:
-            with self.kit.store.write() as connection:
-                stops, sends = storage.take_mark(connection, "stops"), storage.take_mark(connection, "sends")
-                stops_now = storage.count_stops(connection, stops)
-                sends_now = storage.count_sends(connection, sends, self.kit.now())
-                storage.move_mark(connection, "stops", stops_now)
-                storage.move_mark(connection, "sends", sends_now)
-            step = (stops_now - stops) + (sends_now - sends)
-            if not step:
+            with self.kit.store.read() as connection:
+                old = storage.mark(connection, "stops")
+                counted, new = storage.stops_behind(connection, old)
+            if new == old:
                 return passed
-            passed += step
+            with self.kit.store.write() as connection:
+                if not storage.move_mark(connection, "stops", old, new):
+                    return passed
+                storage.add_stops(connection, counted)
+            passed += new - old
+
+    def _add_up_sends(self) -> int:
+        passed = 0
+        while True:
+            with self.kit.store.read() as connection:
+                old = storage.mark(connection, "sends")
+                counted, new = storage.sends_behind(connection, old, self.kit.now())
+            if new == old:
+                return passed
+            with self.kit.store.write() as connection:
+                if not storage.move_mark(connection, "sends", old, new):
+                    return passed
+                storage.add_sends(connection, counted)
+            passed += new - old
 
     def overview(self, days: int) -> Overview:
         """Return the figures of the last days, today included; days are days in UTC."""

@@ -7,7 +7,8 @@ from prefs import words
 from prefs.services import replies
 from prefs.services.organisation import Organisation
 
-_REFERENCE, _LINK = "NW-7K3M-92QD", "x" * 60
+_REFERENCE, _TOKEN = "NW-7K3M-92QD", 64
+_PART, _PART_UNICODE = 153, 67
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class ShortText:
         """True where it goes out as one part."""
         return self.length <= self.room
 
+    @property
+    def parts(self) -> int:
+        """How many parts it goes out as; several leave less room each (3GPP TS 23.040 9.2.3.24.1)."""
+        return 1 if self.fits else -(-self.length // (_PART_UNICODE if self.foreign else _PART))
+
 
 @lru_cache(maxsize=16)
 def catalogue(language: str) -> tuple[Translated, ...]:
@@ -59,11 +65,12 @@ def catalogue(language: str) -> tuple[Translated, ...]:
     return tuple(sorted(found, key=lambda text: not text.missing))
 
 
-def short_texts(organisation: Organisation, language: str) -> list[ShortText]:
+def short_texts(organisation: Organisation, language: str, base_url: str) -> list[ShortText]:
     """Return every text by SMS in a language, with sample values in its places."""
+    link = f"{base_url}/p/{'x' * _TOKEN}"
     found = []
     for situation in replies.SITUATIONS:
-        said = replies.word(situation, organisation, language, reference=_REFERENCE, link=_LINK)
+        said = replies.word(situation, organisation, language, reference=_REFERENCE, link=link)
         found.append(ShortText(situation, language, said, tuple(dict.fromkeys(replies.not_gsm_7(said)))))
     return found
 

@@ -26,7 +26,7 @@ from prefs.storage.tables import (
     stop_count,
 )
 
-BATCH = 20_000
+BATCH = 5_000
 _BLAMED_FOR = timedelta(days=7)
 _EVENTS_SETTLE_AFTER = timedelta(minutes=2)
 """Events get their numbers before they commit; none is under way for as long as this."""
@@ -44,21 +44,22 @@ class Campaign:
     stops: int
 
 
-def take_mark(connection: Connection, name: str) -> int:
-    """Return how far ``name`` was counted, its row locked, so that two workers never count the same twice."""
+def mark(connection: Connection, name: str) -> int:
+    """Return how far ``name`` was counted."""
+    value = connection.execute(select(meta.c.value).where(meta.c.name == f"counted:{name}")).scalar()
+    return int(value or 0)
+
+
+def move_mark(connection: Connection, name: str, old: int, new: int) -> bool:
+    """Move the mark of ``name``; False where another worker counted meanwhile."""
     key = f"counted:{name}"
     connection.execute(insert_new(connection, meta), {"name": key, "value": "0"})
-    value = connection.execute(select(meta.c.value).where(meta.c.name == key).with_for_update()).scalar_one()
-    return int(value)
+    there = (meta.c.name == key) & (meta.c.value == str(old))
+    return connection.execute(update(meta).where(there).values(value=str(new))).rowcount == 1
 
 
-def move_mark(connection: Connection, name: str, number: int) -> None:
-    """Note how far ``name`` was counted."""
-    connection.execute(update(meta).where(meta.c.name == f"counted:{name}").values(value=str(number)))
-
-
-def count_stops(connection: Connection, after: int) -> int:
-    """Count the sealed opt-outs behind a place in the ledger; returns the last place looked at.
+def stops_behind(connection: Connection, after: int) -> tuple[Counter[StopSlot], int]:
+    """Return counts of the sealed opt-outs behind a place in the ledger, and the last place looked at.
 
     Only what is sealed is counted: nothing commits before it any more (contract D23).
     """
@@ -75,12 +76,16 @@ def count_stops(connection: Connection, after: int) -> int:
         topic, campaign = blamed.get(row.id, (ALL, ""))
         slot = (row.recorded_at.date().isoformat(), row.channel or "any", row.source, row.scope or topic, campaign)
         counted[slot] += 1
+    return counted, rows[-1].id if rows else after
+
+
+def add_stops(connection: Connection, counted: Counter[StopSlot]) -> None:
+    """Add to the counts of opt-outs."""
     _add(connection, stop_count, ("day", "channel", "source", "topic", "campaign"), counted)
-    return rows[-1].id if rows else after
 
 
-def count_sends(connection: Connection, after: int, now: datetime) -> int:
-    """Count the marketing messages that left, behind a place in the history; returns the last place looked at."""
+def sends_behind(connection: Connection, after: int, now: datetime) -> tuple[Counter[SendSlot], int]:
+    """Return counts of the marketing messages that left, behind a place in the history, and the last one looked at."""
     query = (
         select(message_event.c.id, message_event.c.status, message_event.c.at, message.c.channel)
         .add_columns(message.c.topic, message.c.campaign, message.c.message_class)
@@ -92,8 +97,12 @@ def count_sends(connection: Connection, after: int, now: datetime) -> int:
     for row in rows:
         if row.status == "sent" and row.message_class == MessageClass.MARKETING:
             counted[row.at.date().isoformat(), row.channel, row.topic or ALL, row.campaign or ""] += 1
+    return counted, rows[-1].id if rows else after
+
+
+def add_sends(connection: Connection, counted: Counter[SendSlot]) -> None:
+    """Add to the counts of messages."""
     _add(connection, send_count, ("day", "channel", "topic", "campaign"), counted)
-    return rows[-1].id if rows else after
 
 
 def stops_by_day(connection: Connection, since: str) -> list[tuple[str, str, int]]:
