@@ -14,6 +14,7 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from prefs import errors, words
 from prefs.admin import access, nav
@@ -228,6 +229,16 @@ def _here() -> str:
     """Return the page to come back to: this one, or the one whose form was sent."""
     if request.method in access.SAFE:
         return request.full_path.rstrip("?")
-    referrer = urlsplit(request.headers.get("Referer", ""))
-    ours = urlsplit(services().base_url)
-    return referrer.path if (referrer.scheme, referrer.netloc) == (ours.scheme, ours.netloc) else request.path
+    # Our pages send no path as Referer; the form of a POST lies on the same path or on the one above it.
+    for path in (request.path, request.path.rpartition("/")[0]):
+        if _can_be_read(path):
+            return path
+    return url_for("admin.overview")
+
+
+def _can_be_read(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except (HTTPException, RequestRedirect):
+        return False
+    return True

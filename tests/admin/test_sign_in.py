@@ -372,7 +372,9 @@ def test_a_dangerous_page_asks_who_it_is_again(world: World) -> None:  # item 24
     asked = person.get("/admin/account/password")
     assert asked.location == "/admin/confirm?next=/admin/account/password"
     acted = person.post("/admin/account/password", password="another long password")
-    assert acted.location.startswith("/admin/confirm")
+    assert acted.location.startswith("/admin/confirm?next=/admin/account/password&")
+    listed = person.post("/admin/providers/outbox/release")
+    assert listed.location.startswith("/admin/confirm?next=/admin/providers/outbox&")
     wrong = person.post("/admin/confirm", password="not it at all", next="/admin/account/password")
     assert wrong.status_code == 403
     right = person.post("/admin/confirm", password=PASSWORD, next="/admin/account/password")
