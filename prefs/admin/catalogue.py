@@ -136,7 +136,7 @@ def _typed(form: Form, table: dict[str, Any]) -> dict[str, Any]:
     for code, language in _OTHERS:
         said = {part: form.text(f"{part}_{code}", longest=300) for part in ("name", "description")}
         if said["description"] and not said["name"]:
-            sentence = say("Give it a name in %(language)s too, or clear its description.", language=language)
+            sentence = say("Give it a name in %(name)s too, or clear its description.", name=language)
             form.problem(f"name_{code}", sentence)
         if said["name"]:
             translations[code] = said

@@ -46,7 +46,8 @@ def refuse(status: int, heading: str, text: str) -> Response:
 
 def say(text: str, **values: object) -> str:
     """Return a text of the console in the reader's language, its ``%(name)s`` filled in."""
-    return words.gettext(g.get("language", words.DEFAULT), text, **values)
+    said = words.gettext(g.get("language", words.DEFAULT), text)
+    return said % values if values else said
 
 
 def say_many(one: str, many: str, number: int) -> str:
