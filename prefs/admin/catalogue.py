@@ -104,8 +104,9 @@ def channels() -> ResponseReturnValue:
     """Show who speaks to people on each channel, and through whom."""
     catalogue = services().kit.catalogue
     senders = {channel: [one for one in catalogue.senders if one.channel == channel] for channel in Channel}
-    carriers = {channel: one.provider for one in services().providers.health() for channel in one.provider.channels}
-    held = {channel for one in services().providers.health() if one.held_by for channel in one.provider.channels}
+    health = services().providers.health()
+    carriers = {channel: one.provider for one in health for channel in one.provider.channels}
+    held = {channel for one in health if one.held_by for channel in one.provider.channels}
     return show(
         "catalogue/channels.html",
         rows=[(channel, CHANNEL_NAMES[channel], senders[channel], carriers.get(channel)) for channel in Channel],

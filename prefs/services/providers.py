@@ -106,6 +106,17 @@ class Providers:
         """Return how each provider keeps up."""
         return [self.health_of(one.slug) for one in self.known]
 
+    def needing_attention(self) -> int:
+        """Return how many providers are late or failing; asks only about those that can be."""
+        now, number = self.kit.now(), 0
+        with self.kit.store.read() as connection:
+            for one in self.known:
+                if one.compare is not None:
+                    last = checks.latest(connection, one.slug, SYNC, well=False)
+                    good = checks.latest(connection, one.slug, SYNC, well=True)
+                    number += _state([last] if last else [], good, now) in {LATE, FAILING}
+        return number
+
     def health_of(self, slug: str) -> Health:
         """Return how one provider keeps up. Raises ``NotFound``."""
         one, now = self._provider(slug), self.kit.now()
