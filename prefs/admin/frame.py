@@ -71,6 +71,8 @@ def guard() -> ResponseReturnValue | None:
     g.language = words.DEFAULT
     if services().settings.is_development and words.spoken(request.args.get("lang")) == words.PSEUDO:
         g.language = words.PSEUDO
+    if _holds_nul():
+        return refuse(400, say("This cannot be read"), say("It holds a character that no text has."))
     rule = access.rule_of(current_app, request.endpoint or "")
     if rule is None:
         return refuse(403, say("Nobody may open this page"), say("It has no rule that says who may. Tell an engineer."))
@@ -82,6 +84,12 @@ def guard() -> ResponseReturnValue | None:
     if found.stage not in rule.stages:
         return redirect(url_for(_STEPS.get(found.stage, "admin.overview")), 303)
     return _check_rights(rule)
+
+
+def _holds_nul() -> bool:
+    """True where a value holds NUL, which one of the databases cannot store nor look for (item 35)."""
+    sent = [*request.args.items(multi=True), *request.form.items(multi=True)]
+    return "\0" in request.path or any("\0" in part for pair in sent for part in pair)
 
 
 def _check_rights(rule: access.Rule) -> ResponseReturnValue | None:

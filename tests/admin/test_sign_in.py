@@ -476,6 +476,35 @@ def test_what_people_typed_comes_back_inert(world: World) -> None:  # V16
     assert "<script>alert" not in sign_in(fresh, email=payload).text
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/admin/find?q=%00", 400),
+        ("/admin/audit?about=a%00b", 400),
+        ("/admin/words/versions/%00", 400),
+        ("/admin/topics/%00", 400),
+        ("/admin/team/99999999999999999999999", 404),
+        ("/admin/audit?before=99999999999999999999999", 200),
+        ("/admin/find?q=" + "x" * 4000, 200),
+        ("/admin/topics/" + "x" * 4000, 404),
+        ("/admin/keys/%F0%9F%98%80/revoke", 404),
+        ("/admin/words/pages?from=9999999999", 200),
+    ],
+)
+def test_odd_values_in_an_address_are_no_crash(world: World, path: str, status: int) -> None:  # item 35
+    assert staff(world).client.get(path).status_code == status
+
+
+def test_odd_values_in_a_form_are_no_crash(world: World) -> None:  # item 35
+    person = staff(world)
+
+    assert person.post("/admin/account/time-zone", time_zone="\0").status_code == 400
+    assert person.post("/admin/keys/\x00/revoke").status_code == 400
+    visitor = new_user(world)
+    assert sign_in(visitor, email="a\0b@staff.example").status_code == 400
+    assert sign_in(visitor, "\0" * 20).status_code == 400
+
+
 def test_nobody_is_spared_the_second_factor_in_production(build_world: Any) -> None:
     world = build_world()
     spared = world.services.team.create(EMAIL, Role.ADMIN, by="tests", password=PASSWORD, mfa_exempt=True)
