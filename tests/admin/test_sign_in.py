@@ -173,6 +173,18 @@ def test_an_old_cookie_is_dead_at_once_after_a_change(world: World, change: str)
     assert not opens(person, old)
 
 
+def test_a_session_that_ended_in_one_process_is_dead_in_every_other(build_world: Any) -> None:  # V44
+    one, other = build_world(), build_world()
+    person = staff(one)
+    elsewhere = Staff(other, person.user)
+    token = cookie(person)
+    assert opens(elsewhere, token)
+
+    person.post("/admin/sign-out")
+
+    assert not opens(elsewhere, token)
+
+
 def test_a_session_ends_after_thirty_idle_minutes_and_twelve_hours_anyway(world: World) -> None:  # item 22
     person = staff(world)
     world.clock.forward(seconds=IDLE.total_seconds() - 1)
@@ -329,6 +341,16 @@ class TestThrottling:
 
         assert sign_in(stranger, environ_base={"REMOTE_ADDR": "10.9.9.9"}).status_code == 429
         assert sign_in(owner, environ_base={"REMOTE_ADDR": "10.8.8.8"}).status_code == 303
+
+    def test_every_process_counts_in_the_same_place(self, build_world: Any) -> None:
+        """Two applications on one database, as two worker processes are (Fides CVE-2025-57816)."""
+        one, other = build_world(), build_world()
+        person = new_user(one)
+        elsewhere = Staff(other, person.user)
+
+        statuses = [sign_in(person if n % 2 else elsewhere, "wrong").status_code for n in range(7)]
+
+        assert statuses == [403] * 5 + [429] * 2
 
     def test_a_client_that_moves_through_its_own_network_is_one_client(self, world: World) -> None:
         person = new_user(world)
