@@ -7,6 +7,7 @@ from flask import Flask
 
 import prefs
 from prefs import edge, logs
+from prefs.admin import bp as admin
 from prefs.api import docs, monitoring, scrubs, transfer  # noqa: F401  scrubs and transfer register their endpoints
 from prefs.api.door import Door
 from prefs.api.http import ENDPOINTS, JSON_TYPE
@@ -36,7 +37,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     pages.install(app)
     docs.install(app)
     public = (pages.bp, unsubscribe.bp, preferences.bp, stop.bp, confirm.bp, rights.bp)
-    for blueprint in (api, monitoring.bp, webhooks, *public, health.bp, dev.bp):
+    for blueprint in (api, monitoring.bp, webhooks, *public, admin, health.bp, dev.bp):
         app.register_blueprint(blueprint)
     edge.csrf.exempt(api)
     edge.csrf.exempt(webhooks)

@@ -1,16 +1,21 @@
 """The composition root: ``build(settings)`` makes every service, and nothing else does. No Flask."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prefs.config import Settings
 from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
-from prefs.domain.terms import MessageClass, Source
+from prefs.domain.roles import Role
+from prefs.domain.terms import Channel, MessageClass, Source
 from prefs.links import Links
+from prefs.providers.oidc import OidcClient
 from prefs.providers.outbox import Outbox
 from prefs.services import imports as importing
 from prefs.services import scrub_jobs as scrubbing
+from prefs.services.approvals import Approvals
+from prefs.services.audit import Audit
+from prefs.services.backlog import Backlog
 from prefs.services.catalogue import Catalogues
 from prefs.services.certificates import Certificates
 from prefs.services.confirming import Confirming
@@ -19,6 +24,7 @@ from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
 from prefs.services.exports import Exports
+from prefs.services.figures import Figures
 from prefs.services.hash_lists import HashLists
 from prefs.services.imports import Imports
 from prefs.services.inbound import Inbound, InboundText
@@ -30,15 +36,20 @@ from prefs.services.mailbox import Mailbox
 from prefs.services.metrics import Metrics
 from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
+from prefs.services.passwords import Passwords
 from prefs.services.preferences import Preferences
+from prefs.services.providers import TEXT_CHANNELS, Provider, Providers
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.scrub import Scrub
 from prefs.services.scrub_jobs import ScrubJobs
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
+from prefs.services.sessions import Sessions
 from prefs.services.signals import Signals
+from prefs.services.single_sign_on import SingleSignOn
 from prefs.services.snapshots import Snapshots
+from prefs.services.staff import Team
 from prefs.services.standing_index import StandingIndex
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
@@ -93,6 +104,14 @@ class Services:
     snapshots: Snapshots
     sync: Sync | None
     metrics: Metrics
+    team: Team
+    sessions: Sessions
+    audit: Audit
+    approvals: Approvals
+    figures: Figures
+    providers: Providers
+    backlog: Backlog
+    single_sign_on: SingleSignOn | None
 
     @property
     def base_url(self) -> str:
@@ -129,7 +148,7 @@ def _drop(_result: object) -> None:
     """Take a result nobody is left to hear."""
 
 
-def build(settings: Settings, *, now: Clock = utc_now) -> Services:
+def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | None = None) -> Services:
     """Return the services for these settings. Opens no connection yet."""
     secret_keys = parse_secret_keys(settings.secret_keys)
     ring = Keyring(secret_keys)
@@ -173,13 +192,16 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         "retention": lambda _payload: _drop((retention.run(), imports.forget_files()))
     }
     sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
-    if sync is not None:
-        daily["sync_twilio"] = lambda _payload: _drop(sync.run())
     index = StandingIndex(store, settings.data_dir / "scrub")
     scrub = Scrub(kit, decisions, index, Certificates(ring))
     scrub_jobs = ScrubJobs(kit, scrub, settings.data_dir / "scrubs", settings.data_dir / "uploads")
     files = {scrubbing.JOB: scrub_jobs.work, scrubbing.FORGET_JOB: lambda _payload: _drop(scrub_jobs.forget())}
+    providers = Providers(kit, _providers(settings, sync))
+    figures = Figures(kit)
+    passwords = passwords or Passwords()
+    team = Team(kit, passwords, settings.is_development, settings.org_name)
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
+    sessions = Sessions(kit, passwords, team)
     return Services(
         settings=settings,
         kit=kit,
@@ -207,11 +229,13 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         worker=Worker(
             kit,
             sending,
-            hourly=(scrubbing.FORGET_JOB, "sync_twilio") if sync else (scrubbing.FORGET_JOB,),
+            hourly=(scrubbing.FORGET_JOB, *(one.job for one in providers.known if one.job)),
+            minutely=(figures.add_up,),
             handlers={
                 **errands.handlers(),
                 **daily,
                 **files,
+                **providers.handlers(),
                 importing.JOB: imports.work,
                 **_job_handlers(settings, inbound),
             },
@@ -225,7 +249,42 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         snapshots=Snapshots(kit, decisions, index),
         sync=sync,
         metrics=metrics,
+        team=team,
+        sessions=sessions,
+        single_sign_on=_single_sign_on(settings, kit, sessions, team),
+        audit=Audit(store),
+        approvals=Approvals(kit),
+        figures=figures,
+        providers=providers,
+        backlog=Backlog(kit),
     )
+
+
+def _single_sign_on(settings: Settings, kit: Kit, sessions: Sessions, team: Team) -> SingleSignOn | None:
+    if not settings.oidc_issuer:
+        return None
+    back = f"{settings.base_url}/admin/sign-in/single/back"
+    names = (settings.oidc_issuer, settings.oidc_client_id or "", settings.oidc_client_secret or "")
+    client = OidcClient(*names, back, settings.oidc_groups_claim)
+    roles = {group: Role(role) for group, role in settings.oidc_roles.items()}
+    return SingleSignOn(kit, client, sessions, team, roles)
+
+
+def _providers(settings: Settings, sync: Sync | None) -> list[Provider]:
+    """Return who carries messages for us, as the console shows them."""
+    email, texts = (Channel.EMAIL,), TEXT_CHANNELS
+    found = {
+        "sendgrid": Provider("sendgrid", "SendGrid", "Mail out, opt-outs in as they happen", email),
+        "smtp": Provider("smtp", "Mail server", "Mail out by SMTP", email),
+        "outbox": Provider("outbox", "Local outbox", "Development: nothing is really sent", email),
+    }
+    by_email = found[settings.email_transport]
+    if sync is not None:
+        said = "Texts out, STOP replies in, its log compared hourly"
+        return [by_email, Provider("twilio", "Twilio", said, texts, lambda dry: sync.run(dry_run=dry), "sync_twilio")]
+    if settings.email_transport == "outbox":
+        return [replace(by_email, channels=email + texts)]
+    return [by_email, replace(found["outbox"], channels=texts)]
 
 
 def organisation_of(settings: Settings) -> Organisation:

@@ -17,8 +17,10 @@ from prefs.config import Settings
 from prefs.domain.ledger import Entry
 from prefs.domain.terms import Act, Channel, ConsentKind, Reason
 from prefs.services.keys import SCOPES
+from prefs.services.passwords import Passwords
 from prefs.wiring import Services, build
 
+QUICK = Passwords(memory_kib=8, passes=1, lanes=1)
 NOON = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
 """Noon in New York: nine in California, eighteen in Berlin, so that no quiet hours disturb."""
 SECRETS = simulate.new_webhook_secrets()
@@ -147,7 +149,7 @@ def make_settings(database_url: str, folder: Path, **more: str) -> Settings:
 
 
 def make_world(database_url: str, clock: Clock, folder: Path, **more: str) -> World:
-    services = build(make_settings(database_url, folder, **more), now=clock)
+    services = build(make_settings(database_url, folder, **more), now=clock, passwords=QUICK)
     services.kit.catalogues.ensure_default()
     app = create_app(services=services)
     app.testing = True

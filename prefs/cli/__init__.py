@@ -74,7 +74,7 @@ def prepare(made: "Services") -> None:
     made.kit.catalogues.ensure_default()
 
 
-from prefs.cli import (  # noqa: E402
+from prefs.cli import (  # noqa: E402  each imports this module
     catalogue,
     db,
     demo,
@@ -90,10 +90,11 @@ from prefs.cli import (  # noqa: E402
     snapshot,
     sync,
     transfer,
+    users,
 )
 
 for module in (
     *(catalogue, db, demo, doctor, keys, ledger, numbers, people),
-    *(retention, scrub, serve, simulate, snapshot, sync, transfer),
+    *(retention, scrub, serve, simulate, snapshot, sync, transfer, users),
 ):
     module.register(main)

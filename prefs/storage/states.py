@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from prefs.domain.decision import RecipientState
 from prefs.domain.ledger import Standing
 from prefs.domain.terms import Channel
 from prefs.storage.base import Store
-from prefs.storage.tables import from_microseconds
+from prefs.storage.tables import from_microseconds, standing
 
 SQLITE_PARAMETERS = 30_000
 
@@ -73,6 +73,12 @@ def _snapshot(rows: "Found", channel: Channel, wanted: Sequence[Sequence[bytes]]
     by_key = {key: state_of(found, channel) for key, found in rows.by_key.items()}
     states = [merged([by_key[key] for key in group if key in by_key]) for group in wanted]
     return Snapshot(rows.position, states)
+
+
+def naming(connection: Connection, scope: int) -> int:
+    """Return how many addresses have a stop or consent that names a scope. It reads the whole table."""
+    query = select(func.count(func.distinct(standing.c.address_key))).where(standing.c.scope == scope)
+    return int(connection.execute(query).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
