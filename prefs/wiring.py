@@ -9,10 +9,12 @@ from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
 from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
+from prefs.services.access import AccessFiles
 from prefs.services.catalogue import Catalogues
 from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
+from prefs.services.erasure import Erasures
 from prefs.services.errands import Errands
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
@@ -22,6 +24,8 @@ from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
 from prefs.services.organisation import Organisation
 from prefs.services.preferences import Preferences
+from prefs.services.rectifying import Rectifying
+from prefs.services.requests import Requests
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.sealing import Sealing
@@ -31,6 +35,7 @@ from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
 from prefs.services.sync import Sync
+from prefs.services.telling import Telling
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
 from prefs.services.wordings import Wordings
@@ -38,7 +43,7 @@ from prefs.services.worker import Worker
 from prefs.storage.base import Clock, Store, utc_now
 
 if TYPE_CHECKING:
-    from prefs.providers.ports import EmailProvider, TextProvider
+    from prefs.providers.ports import EmailProvider, Recipients, TextProvider
     from prefs.providers.twilio import TwilioTexts
 
 
@@ -55,6 +60,10 @@ class Services:
     stop_page: StopPage
     confirming: Confirming
     rights: Rights
+    requests: Requests
+    erasures: Erasures
+    rectifying: Rectifying
+    copies: AccessFiles
     signals: Signals
     mailbox: Mailbox
     wordings: Wordings
@@ -139,6 +148,9 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     )
     inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
     errands = Errands(kit, sending, linking, organisation)
+    telling = Telling(kit, _recipients(settings))
+    erasures = Erasures(kit, errands, telling)
+    copies = AccessFiles(kit, organisation, _carriers(settings))
     unsubscribe = Unsubscribe(kit, errands)
     preferences = Preferences(kit, errands)
     stop_page = StopPage(kit, errands)
@@ -157,7 +169,11 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         preferences=preferences,
         stop_page=stop_page,
         confirming=Confirming(kit),
-        rights=Rights(kit, errands, linking, stop_page),
+        rights=Rights(kit, errands, linking, stop_page, copies),
+        requests=Requests(kit, errands),
+        erasures=erasures,
+        rectifying=Rectifying(kit, errands, telling),
+        copies=copies,
         signals=Signals(kit),
         mailbox=Mailbox(kit, unsubscribe),
         wordings=Wordings(store),
@@ -173,7 +189,13 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
             kit,
             sending,
             hourly=("sync_twilio",) if sync else (),
-            handlers={**errands.handlers(), **daily, **_job_handlers(settings, inbound)},
+            handlers={
+                **errands.handlers(),
+                **telling.handlers(),
+                **erasures.handlers(),
+                **daily,
+                **_job_handlers(settings, inbound),
+            },
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
@@ -203,6 +225,24 @@ def _email(settings: Settings, outbox: Outbox) -> "EmailProvider":
 
 def _texts(settings: Settings, outbox: Outbox) -> "TextProvider":
     return _twilio(settings) if settings.sms_transport == "twilio" else outbox
+
+
+def _recipients(settings: Settings) -> "dict[str, Recipients]":
+    """Return the providers that hold data of people, and can be told about them."""
+    found: dict[str, Recipients] = {}
+    if settings.email_transport == "sendgrid":
+        from prefs.providers.sendgrid import SendGridRecipients  # noqa: PLC0415  the SDK loads only where it is used
+
+        found["sendgrid"] = SendGridRecipients(settings.sendgrid_api_key or "", base_url=settings.sendgrid_api_base_url)
+    if settings.sms_transport == "twilio":
+        found["twilio"] = _twilio(settings)
+    return found
+
+
+def _carriers(settings: Settings) -> dict[str, str]:
+    """Return who carries our messages, by channel; the local outbox sends nothing to anybody."""
+    names = {"email": settings.email_transport, "sms": settings.sms_transport}
+    return {channel: name for channel, name in names.items() if name != "outbox"}
 
 
 def _twilio(settings: Settings) -> "TwilioTexts":

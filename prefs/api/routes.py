@@ -17,6 +17,7 @@ from prefs.edge import MB, body_limit, services
 from prefs.errors import InvalidInput, PrefsError
 from prefs.services.decisions import Answer, Asked, record_id
 from prefs.services.linking import MessageLinks
+from prefs.services.requests import PENDING, NewRequest
 from prefs.services.sending import MessageRequest
 from prefs.services.suppression import Agreement, SuppressionView, Wish
 
@@ -154,6 +155,25 @@ def send_message(body: schemas.MessageBody) -> Reply:
 def read_message(message: str) -> Reply:
     """What became of a message."""
     return Reply(_plain(asdict(services().sending.status(message))))
+
+
+@bp.post("/privacy-requests")
+@endpoint("admin", body=schemas.PrivacyRequestBody, answer="The request with its due date", changes=True)
+def record_privacy_request(body: schemas.PrivacyRequestBody) -> Reply:
+    """Take down what somebody asked the privacy office for; objecting and restricting count at once."""
+    item = services().requests.record(NewRequest(**dict(body)), actor=caller().id, key=entry_key())
+    found = {
+        "id": item.reference,
+        "kind": item.kind,
+        "status": PENDING if item.identity == PENDING and item.is_open else item.status,
+        "identity": item.identity,
+        "received_by": item.received_by,
+        "received_at": _time(item.received_at),
+        "due_on": item.due_on.isoformat(),
+        "act_by": item.act_by.isoformat() if item.act_by else None,
+        "acted_at": _time(item.acted_at),
+    }
+    return Reply(found, 201)
 
 
 @bp.get("/changes")

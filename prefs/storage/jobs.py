@@ -27,9 +27,18 @@ class Job:
     attempts: int
 
 
-def add(connection: Connection, kind: str, payload: dict[str, Any], *, key: str, now: datetime) -> None:
-    """Queue a job, once per key."""
-    values = {"job_key": key, "kind": kind, "payload": payload, "status": "queued", "due_at": now, "created_at": now}
+def add(
+    connection: Connection,
+    kind: str,
+    payload: dict[str, Any],
+    *,
+    key: str,
+    now: datetime,
+    due_at: datetime | None = None,
+) -> None:
+    """Queue a job, once per key; it runs at once or from ``due_at`` on."""
+    due = due_at or now
+    values = {"job_key": key, "kind": kind, "payload": payload, "status": "queued", "due_at": due, "created_at": now}
     connection.execute(insert_new(connection, job), values)
 
 
@@ -41,6 +50,11 @@ def exists(connection: Connection, key: str) -> bool:
 def forget(connection: Connection, before: datetime) -> int:
     """Delete finished jobs that were queued before a moment, and return how many."""
     return connection.execute(delete(job).where(job.c.status == "done", job.c.created_at < before)).rowcount
+
+
+def forget_payload(connection: Connection, key: str) -> None:
+    """Take out of a job what it was about; that it was queued stays."""
+    connection.execute(update(job).where(job.c.job_key == key).values(payload={}))
 
 
 def claim(connection: Connection, now: datetime, limit: int) -> list[Job]:
