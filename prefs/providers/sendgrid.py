@@ -21,6 +21,7 @@ from prefs.providers.ports import HeldByProvider, OutgoingEmail, Receipt
 TIMEOUT_SECONDS = 10
 _SERVER_ERRORS = 500
 _TOO_MANY = 429
+_GLOBAL_LIST = "global"  # a word of Python, so it cannot be an attribute as the other parts of a path are
 _MOST_ADDRESSES = 700
 """Of 320 octets each at most, so that a request stays below 256 kB."""
 
@@ -71,7 +72,7 @@ class SendGridRecipients:
         """
         for part in _parts(held.emails):
             with _translated():
-                _client(self.api_key, self.base_url).asm.suppressions._("global").post(
+                _client(self.api_key, self.base_url).asm.suppressions._(_GLOBAL_LIST).post(
                     request_body={"recipient_emails": part}
                 )
 

@@ -120,7 +120,7 @@ class Erasures:
             if last is not None and last.key not in forbidden:
                 fresh = people.find(connection, [last.key])[last.key]
                 # Its key is the same, so what was sealed for the old row opens for this one mail.
-                self.errands.tell_erased(connection, row, replace(fresh, sealed=last.sealed))
+                self.errands.tell_erased(connection, row, replace(fresh, sealed=last.sealed), passed_on=told > 0)
             self._close(connection, row, actor)
         return told
 

@@ -129,9 +129,9 @@ class Errands:
 
         return self._write_about(connection, row, compose, key=f"request:{row.id}:answered:{row.status}")
 
-    def tell_erased(self, connection: Connection, row: RequestRow, known: KnownAddress) -> None:
+    def tell_erased(self, connection: Connection, row: RequestRow, known: KnownAddress, *, passed_on: bool) -> None:
         """Queue the last mail to an address that is being forgotten; it goes the way of the rest once handed over."""
-        notice = notices.request_erased(row.language, reference=row.reference)
+        notice = notices.request_erased(row.language, reference=row.reference, passed_on=passed_on)
         content = {**notices.render(notice, row.language, self.organisation), "forget": True}
         self.sending.notify(connection, known, Channel.EMAIL, content, key=f"request:{row.id}:erased")
 

@@ -173,14 +173,15 @@ def request_answered(language: str, *, reference: str, progress_url: str) -> Not
     )
 
 
-def request_erased(language: str, *, reference: str) -> Notice:
+def request_erased(language: str, *, reference: str, passed_on: bool) -> Notice:
     """M4, last, of a deletion: there is no page left to lead to."""
     say = partial(words.gettext, language)
     return Notice(
         subject=say("Your request %(reference)s: our answer", reference=reference),
         preview=say("We have answered your request."),
         paragraphs=(
-            say("We have deleted your data, and asked those who sent messages for us to do the same."),
+            say("We have deleted your data."),
+            *([say("We have asked the companies that carry our messages to do the same.")] if passed_on else []),
             say(
                 "We keep a fingerprint of your address, which nobody can read, so that we do not write to you again. "
                 "It is kept for that alone."

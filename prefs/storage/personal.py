@@ -10,10 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, literal, select, update
 
 from prefs.storage.people import KnownAddress, new_subject
 from prefs.storage.tables import (
+    UtcDateTime,
     address,
     address_alias,
     contact,
@@ -189,7 +190,11 @@ def mails_of_strangers(connection: Connection) -> list[StoredMail]:
 
 def empty_mails(connection: Connection, numbers: Sequence[int], now: datetime) -> None:
     """Take words and person out of mails; that one came stays, so that a repeat is known as one."""
-    values = {"subject": None, "sealed": None, "handled_at": func.coalesce(inbound_mail.c.handled_at, now)}
+    values = {
+        "subject": None,
+        "sealed": None,
+        "handled_at": func.coalesce(inbound_mail.c.handled_at, literal(now, UtcDateTime())),
+    }
     connection.execute(update(inbound_mail).where(inbound_mail.c.id.in_(numbers)).values(values))
 
 
