@@ -7,6 +7,7 @@ from flask import Flask
 
 import prefs
 from prefs import edge, logs
+from prefs.admin import bp as admin
 from prefs.api.http import ENDPOINTS
 from prefs.api.routes import bp as api
 from prefs.config import Settings
@@ -33,7 +34,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     )
     pages.install(app)
     public = (pages.bp, unsubscribe.bp, preferences.bp, stop.bp, confirm.bp, rights.bp)
-    for blueprint in (api, webhooks, *public, health.bp, dev.bp):
+    for blueprint in (api, webhooks, *public, admin, health.bp, dev.bp):
         app.register_blueprint(blueprint)
     edge.csrf.exempt(api)
     edge.csrf.exempt(webhooks)

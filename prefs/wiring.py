@@ -10,6 +10,8 @@ from prefs.domain.terms import MessageClass, Source
 from prefs.links import Links
 from prefs.providers.outbox import Outbox
 from prefs.services.access import AccessFiles
+from prefs.services.approvals import Approvals
+from prefs.services.audit import Audit
 from prefs.services.catalogue import Catalogues
 from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
@@ -23,6 +25,7 @@ from prefs.services.kit import Kit
 from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
 from prefs.services.organisation import Organisation
+from prefs.services.passwords import Passwords
 from prefs.services.preferences import Preferences
 from prefs.services.rectifying import Rectifying
 from prefs.services.requests import Requests
@@ -30,7 +33,9 @@ from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
+from prefs.services.sessions import Sessions
 from prefs.services.signals import Signals
+from prefs.services.staff import Team
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
@@ -79,6 +84,10 @@ class Services:
     upkeep: Upkeep
     sealing: Sealing
     sync: Sync | None
+    team: Team
+    sessions: Sessions
+    audit: Audit
+    approvals: Approvals
 
     @property
     def base_url(self) -> str:
@@ -115,7 +124,7 @@ def _drop(_result: object) -> None:
     """Take a result nobody is left to hear."""
 
 
-def build(settings: Settings, *, now: Clock = utc_now) -> Services:
+def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | None = None) -> Services:
     """Return the services for these settings. Opens no connection yet."""
     secret_keys = parse_secret_keys(settings.secret_keys)
     ring = Keyring(secret_keys)
@@ -149,7 +158,8 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
     errands = Errands(kit, sending, linking, organisation)
     telling = Telling(kit, _recipients(settings))
-    erasures = Erasures(kit, errands, telling)
+    approvals = Approvals(kit)
+    erasures = Erasures(kit, errands, telling, approvals)
     copies = AccessFiles(kit, organisation, _carriers(settings))
     unsubscribe = Unsubscribe(kit, errands)
     preferences = Preferences(kit, errands)
@@ -159,6 +169,8 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
     sync = Sync(kit, inbound, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
+    passwords = passwords or Passwords()
+    team = Team(kit, passwords, settings.is_development, settings.org_name)
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
     return Services(
         settings=settings,
@@ -200,6 +212,10 @@ def build(settings: Settings, *, now: Clock = utc_now) -> Services:
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
         sync=sync,
+        team=team,
+        sessions=Sessions(kit, passwords, team),
+        audit=Audit(store),
+        approvals=approvals,
     )
 
 

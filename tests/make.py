@@ -17,8 +17,10 @@ from prefs.config import Settings
 from prefs.domain.ledger import Entry
 from prefs.domain.terms import Act, Channel, ConsentKind, Reason
 from prefs.services.keys import SCOPES
+from prefs.services.passwords import Passwords
 from prefs.wiring import Services, build
 
+QUICK = Passwords(memory_kib=8, passes=1, lanes=1)
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SECRETS = simulate.new_webhook_secrets()
 ADA, BEN = "ada@example.com", "+14155550123"
@@ -146,7 +148,7 @@ def make_settings(database_url: str, folder: Path, **more: str) -> Settings:
 
 
 def make_world(database_url: str, clock: Clock, folder: Path, **more: str) -> World:
-    services = build(make_settings(database_url, folder, **more), now=clock)
+    services = build(make_settings(database_url, folder, **more), now=clock, passwords=QUICK)
     services.kit.catalogues.ensure_default()
     app = create_app(services=services)
     app.testing = True

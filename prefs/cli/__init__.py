@@ -74,7 +74,7 @@ def prepare(made: "Services") -> None:
     made.kit.catalogues.ensure_default()
 
 
-from prefs.cli import catalogue, db, demo, doctor, keys, ledger, people, retention, serve, simulate, sync  # noqa: E402
+from prefs.cli import catalogue, db, demo, doctor, keys, ledger, people, retention, serve, simulate, sync, users  # noqa: E402
 
-for module in (catalogue, db, demo, doctor, keys, ledger, people, retention, serve, simulate, sync):
+for module in (catalogue, db, demo, doctor, keys, ledger, people, retention, serve, simulate, sync, users):
     module.register(main)

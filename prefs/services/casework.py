@@ -54,7 +54,7 @@ class Did(StrEnum):
     CONFIRMED = "confirmed"
     CORRECTED = "corrected"
     APPROVAL_ASKED = "approval_asked"
-    DECLINED = "declined"
+    APPROVED = "approved"
     ERASED = "erased"
     ANSWERED = "answered"
     CLOSED = "closed"

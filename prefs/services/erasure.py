@@ -18,6 +18,7 @@ from prefs.domain.reasons import REASONS
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, AddressKind, Channel, Reason, Source
 from prefs.errors import Conflict, InvalidAddress
 from prefs.services import casework
+from prefs.services.approvals import Approvals
 from prefs.services.casework import Did, Person, Right
 from prefs.services.errands import Errands
 from prefs.services.kit import Kit, act, sale_opt_out, stop
@@ -27,6 +28,10 @@ from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress
 from prefs.storage.personal import HELD, Fate, SealedRow
 from prefs.storage.requests import RequestRow
+from prefs.storage.staff import StaffUser
+
+APPROVAL = "erasure"
+"""The kind of question a second person says yes to (``approvals.KINDS``)."""
 
 # ``erased`` blocks marketing only. These block more, or must be kept by law: a company do-not-call
 # request for five years (47 CFR 64.1200(d)(6), rules.md G-11), a revocation and a do-not-contact
@@ -52,6 +57,7 @@ class Erasures:
     kit: Kit
     errands: Errands
     telling: Telling
+    approvals: Approvals
 
     def preview(self, number: int) -> ErasurePreview:
         """Count what would go and what would stay. Changes nothing. Raises ``NotFound``."""
@@ -75,43 +81,33 @@ class Erasures:
                 in_the_way=tuple(one.reference for one in others),
             )
 
-    def ask(self, number: int, actor: str) -> None:
-        """Ask a second person to approve.
+    def ask(self, by: StaffUser, number: int) -> int:
+        """Ask a second person to approve and return the number of the question.
 
         Raises:
-            Conflict: Nobody checked who asks, it was asked before, or the person has other open requests.
+            Conflict: Nobody checked who asks, or the person has other open requests.
+            InvalidInput: This role does not decide about requests.
         """
         with self.kit.store.write() as connection:
             row = self._erasable(connection, number)
-            if row.asked_by is not None:
-                raise Conflict("Approval was asked for already.", code="approval_asked")
-            requests.change(connection, row.id, asked_by=actor, status="working", owner=row.owner or actor)
-            casework.log(connection, self.kit, row.id, Did.APPROVAL_ASKED, actor=actor)
+            requests.change(connection, row.id, status="working", owner=row.owner or by.actor)
+            casework.log(connection, self.kit, row.id, Did.APPROVAL_ASKED, actor=by.actor)
+        return self.approvals.ask(by, APPROVAL, row.reference, {"request": row.id})
 
-    def decline(self, number: int, actor: str, why: str) -> None:
-        """Say no to an approval that was asked for; it may be asked for again. Raises ``Conflict``."""
-        with self.kit.store.write() as connection:
-            row = self._erasable(connection, number)
-            if row.asked_by is None:
-                raise Conflict("Nobody has asked for approval.", code="approval_not_asked")
-            requests.change(connection, row.id, asked_by=None)
-            casework.log(connection, self.kit, row.id, Did.DECLINED, actor=actor, words=why.strip() or None)
-
-    def approve(self, number: int, actor: str) -> int:
-        """Erase, as the second person, answer and close; return how many providers are told.
+    def carry_out(self, number: int, actor: str) -> int:
+        """Erase, with a second person's yes; answer and close; return how many providers are told.
 
         One transaction under the person's locks: what was claimed for sending finishes or finds
         nothing, what was queued is gone (invariant I15).
 
         Raises:
-            Conflict: As ``ask``; nobody asked, or the same person did.
+            Conflict: As ``ask``.
+            NeedsSecondPerson: Nobody else has said yes in the last seven days.
         """
         with self.kit.store.write() as connection:
             row = self._erasable(connection, number)
-            if row.asked_by is None:
-                raise Conflict("Nobody has asked for approval.", code="approval_not_asked")
-            if row.asked_by == actor:
-                raise Conflict("Somebody else must approve what you asked for.", code="same_person")
+            approved = self.approvals.use(connection, APPROVAL, row.reference)
+            casework.log(connection, self.kit, row.id, Did.APPROVED, actor=approved.decided_by)
             person = casework.person_behind(connection, row, lock=True)
             told = self._pass_on(connection, row, person)
             last = self.errands.addressee(row, person)

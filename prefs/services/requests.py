@@ -71,7 +71,6 @@ class RequestItem:
     paused_at: datetime | None
     checking_at: datetime | None
     owner: str | None
-    asked_by: str | None
 
     @property
     def is_open(self) -> bool:
@@ -474,7 +473,6 @@ class Requests:
             paused_at=row.paused_at,
             checking_at=row.checking_at,
             owner=row.owner,
-            asked_by=row.asked_by,
         )
 
     def _masked(self, row: RequestRow, person: Person) -> str:

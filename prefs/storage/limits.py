@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefs.storage.tables import rate_limit
@@ -26,3 +26,10 @@ def take(connection: Connection, bucket: str, *, most: int, within: timedelta, n
 def forget(connection: Connection, before: datetime) -> int:
     """Delete counts of windows that began before a moment, and return how many."""
     return connection.execute(delete(rate_limit).where(rate_limit.c.window_start < before)).rowcount
+
+
+def give_back(connection: Connection, bucket: str, *, within: timedelta, now: datetime) -> None:
+    """Count one less in a bucket's present window: what was counted turned out to be no try."""
+    start = _EPOCH + (now - _EPOCH) // within * within
+    mine = (rate_limit.c.bucket == bucket) & (rate_limit.c.window_start == start) & (rate_limit.c.used > 0)
+    connection.execute(update(rate_limit).where(mine).values(used=rate_limit.c.used - 1))

@@ -25,7 +25,7 @@ class RequestRow:
     ``status`` is ``received``, ``working``, ``in_force`` (a restriction that was answered and
     holds on), ``answered`` or ``withdrawn``. ``subject`` is an address or a contact, None once
     erased. ``first_due_on`` is set once more time was taken. ``act_by`` is when a revocation must
-    be honoured, ``acted_at`` when what was asked for took effect. ``asked_by`` asked for approval.
+    be honoured, ``acted_at`` when what was asked for took effect.
     """
 
     id: int
@@ -47,7 +47,6 @@ class RequestRow:
     paused_at: datetime | None
     acted_at: datetime | None
     answered_at: datetime | None
-    asked_by: str | None
 
     @property
     def reference(self) -> str:

@@ -371,7 +371,6 @@ privacy_request = Table(
     Column("paused_at", UtcDateTime),
     Column("acted_at", UtcDateTime),
     Column("answered_at", UtcDateTime),
-    Column("asked_by", String(64)),
     Index(None, "request_key", unique=True),
     Index(None, "subject"),
     Index(None, "status", "due_on"),
@@ -419,5 +418,87 @@ inbound_mail = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("handled_at", UtcDateTime),
     Index(None, "kind", "received_at"),
+    sqlite_autoincrement=True,
+)
+
+staff_user = Table(
+    "staff_user",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(255)),
+    Column("totp", LargeBinary),
+    Column("totp_used", BigInteger),
+    Column("mfa_exempt", Boolean(create_constraint=False), nullable=False),
+    Column("oidc_subject", String(255), unique=True),
+    Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("signed_in_at", UtcDateTime),
+    Column("disabled_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+
+staff_recovery_code = Table(
+    "staff_recovery_code",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("staff_user.id"), primary_key=True),
+)
+
+staff_link = Table(
+    "staff_link",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("staff_user.id"), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "user_id"),
+)
+
+staff_session = Table(
+    "staff_session",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("staff_user.id"), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("proved_at", UtcDateTime, nullable=False),
+    Column("by_oidc", Boolean(create_constraint=False), nullable=False),
+    Column("draft", LargeBinary),
+    Index(None, "user_id"),
+    Index(None, "began_at"),
+)
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(48), nullable=False),
+    Column("about", String(96)),
+    Column("detail", JSON, nullable=False),
+    Index(None, "actor", "id"),
+    Index(None, "action", "id"),
+    Index(None, "about", "id"),
+    sqlite_autoincrement=True,
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("about", String(96), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("decided_by", String(64)),
+    Column("decided_at", UtcDateTime),
+    Column("done_at", UtcDateTime),
+    Index(None, "status", "id"),
+    Index(None, "kind", "about"),
     sqlite_autoincrement=True,
 )

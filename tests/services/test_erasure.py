@@ -1,18 +1,23 @@
 """Erasure: everything goes but the fingerprint that keeps us from writing again (D3; G-3, G-11; I14, I15)."""
 
+import itertools
 import threading
 from typing import Any
 
 import pytest
 from sqlalchemy import LargeBinary, select
 
+from prefs.domain.roles import Role
 from prefs.errors import Conflict
+from prefs.services.approvals import NeedsSecondPerson
 from prefs.services.casework import Did, Right
 from prefs.storage import personal
+from prefs.storage.staff import StaffUser
 from prefs.storage.tables import address, metadata
 from tests.make import ADA, BEN, NOON, World
 from tests.services.test_requests import ROBIN, SAM, record
 
+_names = itertools.count(1)
 TABLES_WITHOUT_PEOPLE = {"standing"}
 
 
@@ -20,9 +25,20 @@ def erase(world: World, to: str = ADA, **more: object) -> int:
     """Take a request down, check who asks, and let a second person approve."""
     item = record(world, Right.ERASURE, to, **more)
     world.services.requests.record_proof(item.number, ROBIN, "Known by voice.")
-    world.services.erasures.ask(item.number, ROBIN)
-    world.services.erasures.approve(item.number, SAM)
+    approve(world, item.number)
+    world.services.erasures.carry_out(item.number, SAM)
     return item.number
+
+
+def officer(world: World) -> StaffUser:
+    """Return somebody of the privacy office."""
+    return world.services.team.create(f"officer{next(_names)}@staff.example", Role.PRIVACY, by="tests")
+
+
+def approve(world: World, number: int) -> None:
+    """Let one person ask and another say yes."""
+    question = world.services.erasures.ask(officer(world), number)
+    world.services.approvals.decide(officer(world), question, yes=True)
 
 
 def fill(world: World) -> None:
@@ -87,8 +103,8 @@ def test_g3_every_row_about_the_person_goes_and_the_ledger_leads_to_nobody(world
         assert list(connection.execute(select(address.c.sealed)).scalars()) == [None, None]
     plain = every_plain_word(world)
     assert not any(word in plain for word in (ADA, BEN, "4155550123", "'ada'"))
-    # The last mail to her is in the outbox, which stands for what has left the house.
-    assert sorted(set(every_sealed_word(world))) == ["outbox"]
+    # The last mail to her is in the outbox, which stands for what has left the house; the approval holds a number.
+    assert sorted(set(every_sealed_word(world))) == ["approval", "outbox"]
     assert [mail.text.count("deleted your data") for mail in world.mails()] == [1]
 
 
@@ -208,21 +224,29 @@ def test_the_state_is_still_exactly_what_the_ledger_says(world: World) -> None: 
 
 def test_the_second_person_is_another_one(world: World) -> None:  # reliability.md item 24
     world.know()
-    item = record(world, Right.ERASURE)
+    item, one, other = record(world, Right.ERASURE), officer(world), officer(world)
     with pytest.raises(Conflict) as unchecked:
-        world.services.erasures.ask(item.number, ROBIN)
+        world.services.erasures.ask(one, item.number)
+    assert unchecked.value.code == "pending_verification"
     world.services.requests.record_proof(item.number, ROBIN, "Voice.")
-    with pytest.raises(Conflict) as unasked:
-        world.services.erasures.approve(item.number, SAM)
-    world.services.erasures.ask(item.number, ROBIN)
-    with pytest.raises(Conflict) as same:
-        world.services.erasures.approve(item.number, ROBIN)
 
-    codes = [refusal.value.code for refusal in (unchecked, unasked, same)]
-    assert codes == ["pending_verification", "approval_not_asked", "same_person"]
+    with pytest.raises(NeedsSecondPerson):
+        world.services.erasures.carry_out(item.number, one.actor)
+    question = world.services.erasures.ask(one, item.number)
+    with pytest.raises(NeedsSecondPerson):
+        world.services.erasures.carry_out(item.number, other.actor)
+    with pytest.raises(Conflict) as same:
+        world.services.approvals.decide(one, question, yes=True)
+    assert same.value.code == "same_person"
+    world.services.approvals.decide(other, question, yes=False)
+    with pytest.raises(NeedsSecondPerson):
+        world.services.erasures.carry_out(item.number, one.actor)
     assert world.get("/v1/contacts/ada").status_code == 200
-    world.services.erasures.decline(item.number, SAM, "Not her voice.")
-    assert world.services.requests.get(item.number).item.asked_by is None
+
+    approve(world, item.number)
+    world.services.erasures.carry_out(item.number, one.actor)
+
+    assert world.get("/v1/contacts/ada").status_code == 404
 
 
 def test_other_open_requests_are_answered_first(world: World) -> None:
@@ -232,7 +256,7 @@ def test_other_open_requests_are_answered_first(world: World) -> None:
     world.services.requests.record_proof(item.number, ROBIN, "Voice.")
 
     with pytest.raises(Conflict) as refusal:
-        world.services.erasures.ask(item.number, ROBIN)
+        world.services.erasures.ask(officer(world), item.number)
 
     assert refusal.value.code == "other_requests"
     assert copy.reference in str(refusal.value)
@@ -270,12 +294,15 @@ def test_the_closed_request_keeps_who_did_what_and_loses_who_it_was_about(world:
 
     detail = world.services.requests.get(number)
     assert (detail.item.status, detail.item.masked, detail.address, detail.about) == ("answered", "", "", "")
-    assert [(line.did, line.actor, line.words) for line in detail.log] == [
-        (Did.RECEIVED, ROBIN, ""),
-        (Did.VERIFIED, ROBIN, ""),
-        (Did.APPROVAL_ASKED, ROBIN, ""),
-        (Did.ERASED, SAM, ""),
+    assert [(line.did, line.words) for line in detail.log] == [
+        (Did.RECEIVED, ""),
+        (Did.VERIFIED, ""),
+        (Did.APPROVAL_ASKED, ""),
+        (Did.APPROVED, ""),
+        (Did.ERASED, ""),
     ]
+    asked, approved, carried_out = (line.actor for line in detail.log[2:])
+    assert len({asked, approved, carried_out}) == 3
 
 
 def test_what_was_queued_is_gone_and_nothing_is_handed_over(world: World) -> None:  # I15
@@ -316,7 +343,7 @@ def test_a_stop_that_waits_for_the_lock_finds_the_new_subject(world: World) -> N
     world.know()
     item = record(world, Right.ERASURE)
     world.services.requests.record_proof(item.number, ROBIN, "Voice.")
-    world.services.erasures.ask(item.number, ROBIN)
+    approve(world, item.number)
     link = world.link(topic="surveys")
     answers: list[Any] = []
     starts = threading.Barrier(3)
@@ -332,7 +359,7 @@ def test_a_stop_that_waits_for_the_lock_finds_the_new_subject(world: World) -> N
 
     token = link.rpartition("/")[2]
     threads = [
-        at_once(lambda: world.services.erasures.approve(item.number, SAM)),
+        at_once(lambda: world.services.erasures.carry_out(item.number, SAM)),
         at_once(lambda: world.services.unsubscribe.by_link(token)),
     ]
     starts.wait()

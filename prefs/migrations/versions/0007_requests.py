@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007_requests"
-down_revision = "0002_choices"
+down_revision = "0006_console"
 branch_labels = None
 depends_on = None
 
@@ -24,7 +24,6 @@ _COLUMNS = (
     ("paused_at", sa.BigInteger()),
     ("acted_at", sa.BigInteger()),
     ("answered_at", sa.BigInteger()),
-    ("asked_by", sa.String(length=64)),
 )
 
 
