@@ -17,7 +17,8 @@ from prefs.domain.ledger import ALL, CONFIRMED
 from prefs.domain.terms import Channel, Source
 from prefs.errors import Conflict, InvalidInput, NotFound
 from prefs.services import casework
-from prefs.services.casework import ACTS_AT_ONCE, LONGEST, NEEDS_PROOF, Did, LogLine, Person, Right
+from prefs.services.access import AccessFiles, CopyFormat
+from prefs.services.casework import ACTS_AT_ONCE, COPIES, LONGEST, NEEDS_PROOF, Did, LogLine, Person, Right
 from prefs.services.errands import Errands
 from prefs.services.kit import Kit, keep_proof
 from prefs.services.unsubscribe import masked_address
@@ -188,6 +189,26 @@ class Requests:
                 last_answered_on=newest[0].closed_at.date() if newest and newest[0].closed_at else None,
                 figures=_figures(requests.answered_since(connection, now - _RECENTLY)),
             )
+
+    def pressing(self) -> int:
+        """Return how many requests are due today or overdue."""
+        with self.kit.store.read() as connection:
+            return len(requests.pressing(connection, self.kit.now().date()))
+
+    def copy(self, number: int, actor: str, form: CopyFormat, files: AccessFiles) -> tuple[bytes, str]:
+        """Return the copy of the person's data for the office, with its file name; it is in the log.
+
+        Raises:
+            Conflict: Not a request for a copy, or nobody checked who asks.
+        """
+        with self.kit.store.write() as connection:
+            row = casework.read_row(connection, number, lock=True)
+            if row.kind not in COPIES or row.subject is None:
+                raise Conflict("This request is not about a copy.", code="not_a_copy")
+            casework.require_proof(row)
+            made = files.make(connection, row, form, row.language)
+            casework.log(connection, self.kit, row.id, Did.DOWNLOADED, actor=actor)
+        return made, f"{row.reference}.{form}"
 
     def take(self, number: int, actor: str) -> None:
         """Make a request somebody's own. Raises ``NotFound``, ``Conflict`` where somebody was quicker."""
