@@ -287,7 +287,7 @@ def due_of(item: RequestItem) -> Due:
         when = _day(item.closed_at) if item.closed_at else ""
         return Due(f"{done} {when}{', late' if missed else ''}", 100, "")
     left = countdown(item.received_on, item.due_on, services().kit.now().date())
-    said = _left(left.days_left, at_once=item.acted_at is not None)
+    said = _left(left.days_left, at_once=item.kind is Right.OBJECTION)
     if item.paused_at is not None:
         said += f", waiting since {_day(item.paused_at)}"
     late = "Stopped later than 10 business days" if item.acted_late else ""
