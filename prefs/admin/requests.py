@@ -132,7 +132,7 @@ def requests() -> ResponseReturnValue:
 @bp.get("/requests/new")
 @allowed(StaffRight.REQUESTS)
 def new_request() -> ResponseReturnValue:
-    """Show the form for a request that came by letter, email or phone."""
+    """Show the form for a request that came by letter, email or phone; ``?to=`` fills in a contact's id."""
     return _new(Form())
 
 
@@ -393,7 +393,7 @@ def _date(form: Form, name: str) -> datetime | None:
 def _new(form: Form, status: int = 200) -> Response:
     today = services().kit.now().astimezone(zone()).date()
     return show(
-        "requests/new.html", status, form=form, given=request.form, today=today, languages=words.LANGUAGES, **_words()
+        "requests/new.html", status, form=form, given=request.values, today=today, languages=words.LANGUAGES, **_words()
     )
 
 

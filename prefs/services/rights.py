@@ -20,7 +20,7 @@ from prefs.services.errands import Errands
 from prefs.services.kit import Doing, Kit, keep_proof, stop
 from prefs.services.linking import Linking
 from prefs.services.stop_page import StopPage, TooManyLinks
-from prefs.services.stopping import NOTHING_SEEN, Seen
+from prefs.services.stopping import NOTHING_SEEN, Seen, contacts_of
 from prefs.storage import ledger, limits, people, requests
 from prefs.storage.people import KnownAddress, Wanted
 from prefs.storage.requests import RequestRow
@@ -171,14 +171,18 @@ class Rights:
         return target, bool(target.number & 1)
 
     def _act_at_once(self, connection: Connection, kind: Right, number: int, known: KnownAddress, seen: Seen) -> None:
-        """An objection stops marketing, a restriction holds it, from receipt (rules.md G-1, G-4)."""
+        """An objection stops marketing, a restriction holds it, from receipt (rules.md G-1, G-4).
+
+        Both name no channel, so they reach the whole contact where one is known (contract D4).
+        """
         reason = ACTS_AT_ONCE.get(kind)
         if reason is None:
             return
         doing = _doing(self.kit, number, seen)
-        book = ledger.open_book(connection, [known])
-        ledger.append(connection, book, [stop(doing, book, known.subject, None, reason=reason)])
-        keep_proof(connection, self.kit, doing, [known.subject])
+        book = ledger.open_book(connection, [known], contacts_of(known))
+        subject = known.contact if known.contact is not None else known.subject
+        ledger.append(connection, book, [stop(doing, book, subject, None, reason=reason)])
+        keep_proof(connection, self.kit, doing, [subject])
 
     def _answer(self, connection: Connection, row: RequestRow) -> str:
         lines = [casework.opened(self.kit, row.id, note) for note in requests.notes(connection, row.id)]

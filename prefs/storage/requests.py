@@ -175,6 +175,14 @@ def blank(connection: Connection, numbers: Sequence[int]) -> None:
     connection.execute(update(request_note).where(request_note.c.request.in_(numbers)).values(sealed=None))
 
 
+def blank_closed(connection: Connection, before: datetime) -> int:
+    """Blank what was closed before a moment, and return how many requests that was."""
+    old = (privacy_request.c.closed_at < before) & privacy_request.c.sealed.is_not(None)
+    numbers = list(connection.execute(select(privacy_request.c.id).where(old)).scalars())
+    blank(connection, numbers)
+    return len(numbers)
+
+
 def add_note(
     connection: Connection, number: int, kind: str, *, actor: str | None, sealed: bytes | None, now: datetime
 ) -> int:

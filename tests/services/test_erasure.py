@@ -13,7 +13,7 @@ from prefs.services.approvals import NeedsSecondPerson
 from prefs.services.casework import Did, Right
 from prefs.storage import personal
 from prefs.storage.staff import StaffUser
-from prefs.storage.tables import address, metadata
+from prefs.storage.tables import address, message, metadata
 from tests.make import ADA, BEN, NOON, World
 from tests.services.test_requests import ROBIN, SAM, record
 
@@ -373,6 +373,45 @@ def test_a_stop_that_waits_for_the_lock_finds_the_new_subject(world: World) -> N
     assert rows[0].sealed is None
     assert world.decide(topic="surveys")["allowed"] is False
     assert world.decide(topic="events")["reason"] == "erased"
+
+
+def test_i15_sending_and_erasing_at_once_leaves_no_row_and_sends_nothing_after(world: World) -> None:
+    """Twenty people: the worker hands their offers over while they are erased one by one."""
+    people = [f"p{number}@example.com" for number in range(20)]
+    numbers = []
+    for to in people:
+        world.know(("email", to), contact=to.partition("@")[0])
+        body = {"channel": "email", "to": to, "topic": "product-offers", "subject": "S", "text": "An offer"}
+        assert world.post("/v1/messages", body).json["status"] == "queued"
+        item = record(world, Right.ERASURE, to)
+        world.services.requests.record_proof(item.number, ROBIN, "Voice.")
+        approve(world, item.number)
+        numbers.append(item.number)
+    problems: list[BaseException] = []
+    starts = threading.Barrier(2)
+
+    def run(what: Any) -> None:
+        try:
+            starts.wait()
+            what()
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=(lambda: [world.services.erasures.carry_out(n, SAM) for n in numbers],)),
+        threading.Thread(target=run, args=(lambda: [world.services.sending.hand_over_due(5) for _ in range(8)],)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    world.work()
+
+    assert problems == []
+    with world.services.kit.store.read() as connection:
+        assert connection.execute(select(message.c.id)).all() == []
+        assert set(connection.execute(select(address.c.sealed)).scalars()) == {None}
+    assert all(world.decide(to=to)["reason"] == "erased" for to in people)
 
 
 def test_an_alias_of_the_address_still_leads_to_its_fingerprint(world: World) -> None:
