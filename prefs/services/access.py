@@ -6,10 +6,12 @@ texts, mails, requests, and which providers were told.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,8 +19,9 @@ from sqlalchemy import Connection
 from prefs import words
 from prefs.domain.address import Address, masked
 from prefs.domain.ledger import Entry
+from prefs.domain.terms import Act, Channel, ConsentKind, Reason
 from prefs.services import casework
-from prefs.services.casework import Person
+from prefs.services.casework import Person, Right
 from prefs.services.kit import Kit, evidence_context
 from prefs.services.organisation import Organisation
 from prefs.services.rendering import mail_templates
@@ -49,7 +52,7 @@ class AccessFiles:
         if form is CopyFormat.JSON:
             return json.dumps(found, ensure_ascii=False, indent=1).encode()
         page = mail_templates(language).get_template("copy.html")
-        values = {"copy": found, "org": self.organisation, "moment": _in_words(language), "sections": SECTIONS}
+        values = {"copy": found, "org": self.organisation, "cell": self._cells(language), "sections": SECTIONS}
         return page.render(values).encode()
 
     def collect(self, connection: Connection, row: RequestRow) -> dict[str, Any]:
@@ -78,6 +81,29 @@ class AccessFiles:
             },
         }
 
+    def _cells(self, language: str) -> Callable[[str, Any], str]:
+        """Return what writes a cell of the readable copy: times, channels, topics and acts in words."""
+        say = partial(words.gettext, language)
+        known = _vocabulary(language)
+
+        def cell(name: str, value: Any) -> str:
+            if value is None or value == {}:
+                return ""
+            if name in _TIMES:
+                return words.day_and_time(datetime.fromisoformat(value), language)
+            if isinstance(value, dict):
+                return "\n".join(_lines(value.items()))
+            if name == "scope":
+                return say("All marketing") if value == "all" else self._scope(value, language)
+            return known.get(str(value), str(value).replace("_", " ")) if name in _WORDS else str(value)
+
+        return cell
+
+    def _scope(self, value: str, language: str) -> str:
+        kind, _, slug = value.partition(":")
+        topic = next((one for one in self.kit.catalogue.topics if kind == "topic" and one.slug == slug), None)
+        return topic.said(language)[0] if topic else slug or value
+
     def _places(self, person: Person) -> dict[int, str]:
         found = {}
         for one in person.addresses:
@@ -90,7 +116,7 @@ class AccessFiles:
         for one in person.addresses:
             for fact in book.standing(one):
                 found[fact.entry_id] = {
-                    "what": fact.fact,
+                    "kind": fact.fact,
                     "channel": str(fact.channel or "any"),
                     "scope": self.kit.catalogue.scope_name(fact.scope),
                     "since": _time(fact.effective_at),
@@ -134,8 +160,8 @@ class AccessFiles:
             "campaign": one.campaign,
             "to": content["to"],
             "subject": content.get("subject"),
-            "text": content.get("text"),
-            "html": content.get("html"),
+            "text": _without_tokens(content.get("text")),
+            "html": _without_tokens(content.get("html")),
             "status": one.status,
             "events": [{"status": status, "at": _time(at)} for status, at in one.events],
         }
@@ -172,13 +198,64 @@ class AccessFiles:
 
 # The tables of the readable copy: the part, and its columns. Their names are said in the template.
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("now", ("what", "channel", "scope", "since", "until", "source")),
-    ("history", ("at", "what", "kind", "channel", "scope", "address", "source", "text_version", "evidence")),
+    ("now", ("kind", "channel", "scope", "since", "until", "source")),
+    ("history", ("at", "kind", "channel", "scope", "address", "source", "text_version", "evidence")),
     ("messages", ("at", "channel", "topic", "to", "subject", "text", "status")),
     ("texts", ("at", "channel", "text", "read_as")),
     ("mails", ("at", "subject", "text")),
     ("requests", ("reference", "kind", "received_at", "about", "status", "answered_at")),
 )
+
+
+_TIMES = frozenset({"at", "since", "until", "received_at", "answered_at"})
+_WORDS = frozenset({"kind", "channel", "source", "status", "read_as"})
+_OUR_LINKS = re.compile(r"(/(?:u|p|confirm|rights)/)[A-Za-z0-9_-]{40,}")
+
+
+def _without_tokens(text: str | None) -> str | None:
+    """Return a message without what its links can do: a copy passes through more hands than the mail did."""
+    return _OUR_LINKS.sub(r"\1…", text) if text else text
+
+
+def _vocabulary(language: str) -> dict[str, str]:
+    """Return our own words for facts, channels and requests as a person reads them."""
+    say = partial(words.gettext, language)
+    broken = say("Address does not work")
+    yes = say("Said yes")
+    return {
+        Reason.UNSUBSCRIBED: say("Unsubscribed"),
+        Reason.OBJECTION: say("Objected"),
+        Reason.COMPLAINT: say("Marked as spam"),
+        Reason.DO_NOT_CALL: say("Do not call"),
+        Reason.REVOKED_IN_REPLY: say("Stopped by text"),
+        Reason.SNOOZED: say("Paused"),
+        Reason.RESTRICTED: say("Restricted"),
+        Reason.DO_NOT_CONTACT: say("Do not contact"),
+        Reason.NUMBER_REASSIGNED: say("The number belongs to somebody else"),
+        Reason.HARD_BOUNCE: broken,
+        Reason.INVALID_ADDRESS: broken,
+        Reason.NOT_SMS_CAPABLE: broken,
+        Reason.PROVIDER_BLOCK: broken,
+        ConsentKind.EXPRESS: yes,
+        ConsentKind.OWN_ACT: say("Said yes through this address"),
+        ConsentKind.PENDING: say("Asked to confirm"),
+        ConsentKind.SOFT_OPT_IN: say("Is a customer"),
+        ConsentKind.IMPLIED: say("Is a customer"),
+        Act.LIFT: say("Taken back"),
+        Act.SALE_OPT_OUT: say("No sale of data"),
+        Channel.EMAIL: say("Email"),
+        Channel.SMS: say("Text messages"),
+        Channel.VOICE: say("Phone calls"),
+        Channel.WHATSAPP: say("WhatsApp messages"),
+        Channel.PUSH: say("Push notifications"),
+        Channel.POSTAL: say("Letters"),
+        "any": say("Every channel"),
+        Right.ACCESS: say("Send me a copy of my data"),
+        Right.PORTABILITY: say("Send me a copy of my data"),
+        Right.RECTIFICATION: say("Correct something"),
+        Right.ERASURE: say("Delete my data"),
+        Right.RESTRICTION: say("Stop using my data for now (restrict)"),
+    }
 
 
 def _contact(person: Person) -> dict[str, Any] | None:
@@ -205,21 +282,6 @@ def _told(notice: requests.NoticeRow) -> dict[str, Any]:
 
 def _time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
-
-
-def _in_words(language: str) -> Any:
-    """Return what writes a cell of the readable copy: times in words, evidence as lines, the rest as it is."""
-
-    def say(name: str, value: Any) -> str:
-        if value is None or value == {}:
-            return ""
-        if name in {"at", "since", "until", "received_at", "answered_at"}:
-            return words.day_and_time(datetime.fromisoformat(value), language)
-        if isinstance(value, dict):
-            return "\n".join(_lines(value.items()))
-        return str(value)
-
-    return say
 
 
 def _lines(items: Iterable[tuple[str, Any]]) -> list[str]:

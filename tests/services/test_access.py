@@ -60,7 +60,7 @@ def test_the_rest_of_what_we_hold_is_there_too(world: World) -> None:
     assert [one["text"] for one in copy["texts"]] == ["What time do you open?", "HELP"]
     assert [one["text"] for one in copy["mails"]] == ["Please stop."]
     assert copy["requests"][0]["about"] == "Everything, please."
-    assert {one["what"] for one in copy["now"]} >= {"express", "unsubscribed"}
+    assert {one["kind"] for one in copy["now"]} >= {"express", "unsubscribed"}
 
 
 def test_the_readable_copy_stands_alone_and_runs_nothing(world: World) -> None:
@@ -77,6 +77,8 @@ def test_the_readable_copy_stands_alone_and_runs_nothing(world: World) -> None:
     assert "A copy of your data" in page
     assert "Your receipt" in page
     assert page.count("<h1") == 1
+    for said in ("Said yes", "Unsubscribed", "Text messages", "Surveys", "All marketing"):
+        assert f">{said}<" in page
 
 
 @pytest.mark.parametrize("language", ["es", "fr", "de", "pt", "ar"])
@@ -165,3 +167,16 @@ def test_after_erasure_the_old_link_hands_nothing_out(world: World) -> None:
 
     with pytest.raises(InvalidLink):
         world.services.rights.copy(path.rpartition("/")[2], CopyFormat.JSON)
+
+
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_the_copy_hands_on_no_link_that_could_do_something(world: World, form: str) -> None:
+    """Staff look through the copy too: it must not let anybody act as the person."""
+    fill(world)
+    path = answered(world)
+
+    page = fetch(world, path, form).text
+
+    assert "/rights/…" in page
+    assert "/p/…" in page
+    assert not re.search(r"/(u|p|confirm|rights)/[A-Za-z0-9_-]{20,}", page)
