@@ -119,7 +119,9 @@ class Audit:
 
     def export(self, wanted: AuditFilter, actor: str) -> Iterator[Noted]:
         """Note the export, then yield every entry that matches, oldest first."""
-        self.note(actor, "audit_exported", **{name: value for name, value in _words_of(wanted).items() if value})
+        self.note(
+            actor, "audit_exported", filters=[f"{name} {value}" for name, value in _words_of(wanted).items() if value]
+        )
         with self.store.read() as connection:
             batch: list[AuditEntry] = []
             for entry in storage.every(connection, wanted):

@@ -27,7 +27,7 @@ from prefs.services.kit import Kit, act, bad_address, open_address, stop
 from prefs.services.linking import Linking
 from prefs.services.mailing import Content, Recipient
 from prefs.services.organisation import Organisation
-from prefs.storage import ledger, messages, people, personal
+from prefs.storage import checks, ledger, messages, people, personal
 from prefs.storage.messages import Queued
 from prefs.storage.people import KnownAddress
 
@@ -219,7 +219,7 @@ class Sending:
         """
         self._settle_lost()
         with self.kit.store.read() as connection:
-            waiting = messages.due(connection, self.kit.now(), limit)
+            waiting = messages.due(connection, self.kit.now(), limit, but=checks.held(connection))
         for message_id in waiting:
             claimed = self._claim(message_id)
             if claimed is not None:

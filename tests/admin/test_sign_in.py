@@ -2,11 +2,13 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from unittest import mock
 
 import pyotp
 import pytest
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from prefs.domain.roles import Role
@@ -377,6 +379,34 @@ def test_a_dangerous_page_asks_who_it_is_again(world: World) -> None:  # item 24
 
     assert right.location == "/admin/account/password"
     assert person.get("/admin/account/password").status_code == 200
+
+
+def test_what_was_sent_before_the_proof_is_kept_and_needs_one_more_press(world: World) -> None:  # WCAG 3.3.7
+    person = new_user(world)
+    sign_in(person)
+    person.later()
+    asked = person.post("/admin/keys", name="campaigns <b>", scopes=["decide", "read"])
+    page = person.page(asked.location)
+    act = re.findall(r'name="act" value="([^"]+)"', page)[0]
+    assert "What you typed is kept." in page
+    assert "campaigns" not in asked.location
+
+    resumed = person.post("/admin/confirm", password=PASSWORD, act=act, next="/admin/keys").text
+    assert "Nothing is done yet." in resumed
+    assert len(world.services.keys.every()) == 1
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', resumed)
+    sent = [(name, unescape(value)) for name, value in fields]
+    assert [pair for pair in sent if pair[0] != "csrf_token"] == [
+        ("name", "campaigns <b>"),
+        ("scopes", "decide"),
+        ("scopes", "read"),
+    ]
+    made = person.client.post("/admin/keys", data=MultiDict(sent))
+    assert "Copy this key now" in made.text
+
+    other = Staff(world, world.services.team.create("o@staff.example", Role.ENGINEER, by="tests", password=PASSWORD))
+    sign_in(other, email="o@staff.example")
+    assert other.post("/admin/confirm", password=PASSWORD, act=act, next="/admin/keys").location == "/admin/keys"
 
 
 def test_a_new_password_signs_out_everywhere(world: World) -> None:
