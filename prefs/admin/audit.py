@@ -103,7 +103,9 @@ def _detail(one: Noted) -> str:
     """Return the details of an entry in one line of words."""
     parts = []
     for name, value in sorted(one.entry.detail.items()):
+        if value is False or value in ("", []):
+            continue
         shown = ", ".join(str(part) for part in value) if isinstance(value, list) else value
-        shown = {True: "yes", False: "no"}.get(shown, shown) if isinstance(shown, bool) else shown
+        shown = "yes" if shown is True else shown
         parts.append(f"{name.replace('_', ' ')}: {shown}")
     return "; ".join(parts)

@@ -104,8 +104,9 @@ def channels() -> ResponseReturnValue:
     """Show who speaks to people on each channel, and through whom."""
     catalogue = services().kit.catalogue
     senders = {channel: [one for one in catalogue.senders if one.channel == channel] for channel in Channel}
-    carriers = {channel: one.provider for one in services().providers.health() for channel in one.provider.channels}
-    held = {channel for one in services().providers.health() if one.held_by for channel in one.provider.channels}
+    health = services().providers.health()
+    carriers = {channel: one.provider for one in health for channel in one.provider.channels}
+    held = {channel for one in health if one.held_by for channel in one.provider.channels}
     return show(
         "catalogue/channels.html",
         rows=[(channel, CHANNEL_NAMES[channel], senders[channel], carriers.get(channel)) for channel in Channel],
@@ -136,7 +137,7 @@ def _typed(form: Form, table: dict[str, Any]) -> dict[str, Any]:
     for code, language in _OTHERS:
         said = {part: form.text(f"{part}_{code}", longest=300) for part in ("name", "description")}
         if said["description"] and not said["name"]:
-            sentence = say("Give it a name in %(language)s too, or clear its description.", language=language)
+            sentence = say("Give it a name in %(name)s too, or clear its description.", name=language)
             form.problem(f"name_{code}", sentence)
         if said["name"]:
             translations[code] = said

@@ -150,10 +150,10 @@ def _row(name: str, values: Sequence[int], days: Sequence[date], highest: int) -
 
 def _round_up(number: int) -> int:
     """Return the next even round number, so that the middle line is a whole one too."""
-    step = 2
-    while number > step:
-        step = step * 5 // 2 if str(step).startswith("2") else step * 2
-    return step
+    unit = int(10 ** max(0, len(str(number)) - 2))
+    return next(
+        step * unit for step in (2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 50, 60, 80, 100) if step * unit >= number
+    )
 
 
 @lru_cache(maxsize=512)

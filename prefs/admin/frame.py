@@ -14,6 +14,7 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from prefs import errors, words
 from prefs.admin import access, nav
@@ -45,7 +46,8 @@ def refuse(status: int, heading: str, text: str) -> Response:
 
 def say(text: str, **values: object) -> str:
     """Return a text of the console in the reader's language, its ``%(name)s`` filled in."""
-    return words.gettext(g.get("language", words.DEFAULT), text, **values)
+    said = words.gettext(g.get("language", words.DEFAULT), text)
+    return said % values if values else said
 
 
 def say_many(one: str, many: str, number: int) -> str:
@@ -69,6 +71,8 @@ def guard() -> ResponseReturnValue | None:
     g.language = words.DEFAULT
     if services().settings.is_development and words.spoken(request.args.get("lang")) == words.PSEUDO:
         g.language = words.PSEUDO
+    if _holds_nul():
+        return refuse(400, say("This cannot be read"), say("It holds a character that no text has."))
     rule = access.rule_of(current_app, request.endpoint or "")
     if rule is None:
         return refuse(403, say("Nobody may open this page"), say("It has no rule that says who may. Tell an engineer."))
@@ -80,6 +84,12 @@ def guard() -> ResponseReturnValue | None:
     if found.stage not in rule.stages:
         return redirect(url_for(_STEPS.get(found.stage, "admin.overview")), 303)
     return _check_rights(rule)
+
+
+def _holds_nul() -> bool:
+    """True where a value holds NUL, which one of the databases cannot store nor look for (item 35)."""
+    sent = [*request.args.items(multi=True), *request.form.items(multi=True)]
+    return "\0" in request.path or any("\0" in part for pair in sent for part in pair)
 
 
 def _check_rights(rule: access.Rule) -> ResponseReturnValue | None:
@@ -228,6 +238,16 @@ def _here() -> str:
     """Return the page to come back to: this one, or the one whose form was sent."""
     if request.method in access.SAFE:
         return request.full_path.rstrip("?")
-    referrer = urlsplit(request.headers.get("Referer", ""))
-    ours = urlsplit(services().base_url)
-    return referrer.path if (referrer.scheme, referrer.netloc) == (ours.scheme, ours.netloc) else request.path
+    # Our pages send no path as Referer; the form of a POST lies on the same path or on the one above it.
+    for path in (request.path, request.path.rpartition("/")[0]):
+        if _can_be_read(path):
+            return path
+    return url_for("admin.overview")
+
+
+def _can_be_read(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except (HTTPException, RequestRedirect):
+        return False
+    return True

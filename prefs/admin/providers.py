@@ -10,7 +10,6 @@ from prefs.admin.overview import ago
 from prefs.admin.wordings import CHANNEL_NAMES
 from prefs.domain.roles import Right
 from prefs.edge import services
-from prefs.services.providers import FAILING, LATE
 
 # What a comparison counts, in words (services.sync.Drift); anything else shows under its own name.
 FOUND: dict[str, tuple[str, str]] = {
@@ -96,7 +95,4 @@ def _who(actor: str | None) -> str:
     return next((user.email for user in services().team.everyone() if user.actor == actor), actor or "")
 
 
-nav.COUNTS["admin.providers"] = (
-    lambda made: sum(one.state in {LATE, FAILING} for one in made.providers.health()),
-    "need attention",
-)
+nav.COUNTS["admin.providers"] = (lambda made: made.providers.needing_attention(), "need attention")

@@ -44,7 +44,7 @@ def add_user() -> ResponseReturnValue:
     return _page(form, 422)
 
 
-@bp.get("/team/<int:number>")
+@bp.get("/team/<int(max=999999999999):number>")
 @allowed(Right.TEAM)
 def member(number: int) -> ResponseReturnValue:
     """Show one person of the team."""
@@ -52,7 +52,7 @@ def member(number: int) -> ResponseReturnValue:
     return show("team/member.html", user=user, roles=_roles(), said=request.args.get("said"))
 
 
-@bp.post("/team/<int:number>")
+@bp.post("/team/<int(max=999999999999):number>")
 @allowed(post=Right.TEAM, fresh=True)
 def change_user(number: int) -> ResponseReturnValue:
     """Change somebody: role, link, second factor, sessions, in or out."""

@@ -12,12 +12,16 @@ from prefs.domain.roles import Right
 from prefs.domain.terms import MessageClass
 from prefs.edge import services
 from prefs.services import wordlist
-from prefs.services.organisation import Organisation
+from prefs.wiring import organisation_of
 
 SITUATION_NAMES: dict[str, str] = {
     "stopped": "Answer to STOP",
     "stopped_everywhere": "Answer to STOP, EEA and UK",
     "stopped_everything": "Answer to STOP to a service number",
+    "stopped_marketing": "Answer to MARKETING after a STOP to a service number",
+    "already": "Answer to STOP again",
+    "ask_what": "Asks what a STOP to a service number meant",
+    "kept": "Answer where only marketing was meant",
     "help": "Answer to HELP",
     "ask_for_yes": "Answer to START with nothing to bring back",
     "started": "Answer to YES or START",
@@ -44,7 +48,7 @@ def short_texts() -> ResponseReturnValue:
     code = _asked()
     return show(
         "words/short.html",
-        texts=wordlist.short_texts(_organisation(), code, services().base_url),
+        texts=wordlist.short_texts(organisation_of(services().settings), code, services().base_url),
         situations=SITUATION_NAMES,
         tabs=_tabs("short_texts"),
         choices=_choices("admin.short_texts", code),
@@ -114,7 +118,7 @@ def _language(code: str) -> dict[str, object]:
         for one in services().kit.catalogue.topics
         if one.message_class is MessageClass.MARKETING and not one.retired and code not in one.translations
     ]
-    short = wordlist.short_texts(_organisation(), code, services().base_url)
+    short = wordlist.short_texts(organisation_of(services().settings), code, services().base_url)
     return {
         "code": code,
         "name": languages.LANGUAGES[code],
@@ -151,8 +155,3 @@ def _choices(endpoint: str, code: str, *, without_english: bool = False) -> list
 def _asked() -> str:
     wanted = request.args.get("language", "")
     return wanted if wanted in languages.LANGUAGES else languages.DEFAULT
-
-
-def _organisation() -> Organisation:
-    settings = services().settings
-    return Organisation(settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email)

@@ -135,6 +135,7 @@ class Source(StrEnum):
     PRIVACY_OFFICE = "privacy_office"
     RECTIFICATION = "rectification"
     ERASURE = "erasure"
+    STAFF = "staff"
 
 
 class TextClass(StrEnum):

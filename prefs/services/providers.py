@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from prefs.domain.provider_codes import Meaning, meaning_of
 from prefs.domain.terms import Channel
 from prefs.errors import InvalidInput, NotFound
 from prefs.services import audit
@@ -28,16 +29,19 @@ TEXT_CHANNELS = tuple(channel for channel in Channel if channel not in {Channel.
 
 IN_STEP, LATE, FAILING, NEW, NO_LIST = "in_step", "late", "failing", "new", "no_list"
 
-# What a provider's code or our own reason means, in words with the mend (rules.md 5.5).
+# What was done about a text provider's code, beside what the code itself says (domain.provider_codes).
+MEANS: dict[Meaning, str] = {
+    Meaning.OPTED_OUT: "It is on record here now, and no more texts go there from this sender.",
+    Meaning.BLOCKED_BY_PERSON: "It is on record here now, and no more marketing goes there.",
+    Meaning.BAD_NUMBER: "The number is not texted again.",
+    Meaning.GIVEN_UP: "The number is not texted again, and consents given for it have ended.",
+    Meaning.OUT_OF_REACH: "Nothing to do; three days of it in a month and the number is not texted again.",
+    Meaning.OUR_FAULT: "Look at the words and the sender: nothing was wrong with the number.",
+    Meaning.LATER: "It is tried again by itself.",
+}
+
+# Other codes and our own reasons, in words with the mend.
 ERRORS: dict[str, str] = {
-    "21610": "The person had texted STOP to this number, and the provider knew. We have it on record now.",
-    "21211": "The number cannot exist. It is not texted again.",
-    "21614": "The number is a landline. It is not texted again.",
-    "21635": "The number is a landline. It is not texted again.",
-    "30003": "The phone was off or out of reach. Nothing to do.",
-    "30005": "The number is not in service. It is not texted again.",
-    "30006": "The number is a landline or its carrier takes no texts. It is not texted again.",
-    "30007": "The carrier filtered the text as unwanted. Look at its words and at how many people complain.",
     "30034": "The number is not registered for business texts in the US. Register it with the provider.",
     "20003": "The provider refused our credentials. Check them with `prefs doctor`.",
     "401": "The provider refused our credentials. Check them with `prefs doctor`.",
@@ -101,6 +105,17 @@ class Providers:
     def health(self) -> list[Health]:
         """Return how each provider keeps up."""
         return [self.health_of(one.slug) for one in self.known]
+
+    def needing_attention(self) -> int:
+        """Return how many providers are late or failing; asks only about those that can be."""
+        now, number = self.kit.now(), 0
+        with self.kit.store.read() as connection:
+            for one in self.known:
+                if one.compare is not None:
+                    last = checks.latest(connection, one.slug, SYNC, well=False)
+                    good = checks.latest(connection, one.slug, SYNC, well=True)
+                    number += _state([last] if last else [], good, now) in {LATE, FAILING}
+        return number
 
     def health_of(self, slug: str) -> Health:
         """Return how one provider keeps up. Raises ``NotFound``."""
@@ -248,7 +263,11 @@ def _words(code: str | None) -> str:
 
 
 def _refusal(item: Refusal) -> Trouble:
+    row = meaning_of(item.provider_code)
     known = next((code for code in (item.provider_code, item.reason) if code in ERRORS), None)
-    said = ERRORS[known] if known else ERRORS["timeout"] if not (item.provider_code or item.reason) else UNKNOWN_ERROR
+    silent = not (item.provider_code or item.reason)
+    said = ERRORS["timeout"] if silent else ERRORS[known] if known else UNKNOWN_ERROR
+    if row is not None:
+        said = f"{row.says[:1].upper()}{row.says[1:]}. {MEANS[row.meaning]}"
     raw = f"{item.channel}, code {item.provider_code or 'none'}, reason {item.reason or 'none'}"
     return Trouble(item.at, said, raw, item.message_id)

@@ -7,17 +7,18 @@ Adds stops and numbers that changed hands, nothing else: no opt-in ever comes fr
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import islice
 
 from prefs.domain.address import parse_address
 from prefs.domain.keywords import read_keyword
-from prefs.domain.terms import Channel, Reason, Source, TextClass
-from prefs.errors import InvalidAddress
+from prefs.domain.terms import Channel, MessageClass, Reason, Source, TextClass
+from prefs.errors import InvalidAddress, ProviderError
 from prefs.providers.ports import LoggedText, TextLog
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.kit import Kit, act, bad_address, stop
+from prefs.services.numbers import Numbers
 from prefs.storage import inbound, ledger, marks, people
-from prefs.storage.people import Wanted
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ FIRST_LOOK_BACK = timedelta(days=3)
 OVERLAP = timedelta(hours=1)
 """Read again each time: the provider's log may fill in late, and a text is applied once anyway."""
 
-OPTED_OUT = "21610"
+OPTED_OUT, _NO_LIST_YET = "21610", "20404"
 _CHUNK = 1_000
 _PREFIXES = {"whatsapp:": Channel.WHATSAPP, "rcs:": Channel.SMS}
 
@@ -48,6 +49,7 @@ class Sync:
 
     kit: Kit
     inbound: Inbound
+    numbers: Numbers
     log: TextLog
 
     def run(self, *, dry_run: bool = False) -> Drift:
@@ -63,9 +65,9 @@ class Sync:
         for text in self.log.texts_since(since - OVERLAP):
             drift.texts_read += 1
             self._compare(text, drift, dry_run=dry_run)
-        self._deactivations(now, drift, dry_run=dry_run)
         if not dry_run:
             self._move(TWILIO, now)
+        self._deactivations(now, drift, dry_run=dry_run)
         if drift.stops_missed or drift.opted_out_there:
             log.error("sync_found_missed_stops", extra={"texts": drift.stops_missed, "there": drift.opted_out_there})
         return drift
@@ -132,8 +134,10 @@ class Sync:
                     sender=sender.number,
                     at=text.sent_at,
                 )
-                wish = stop(doing, book, known.subject, Channel.SMS, sender=sender.number, at=text.sent_at)
-                ledger.append(connection, book, [block, wish])
+                facts = [block]
+                if sender.message_class is MessageClass.MARKETING:
+                    facts.append(stop(doing, book, known.subject, Channel.SMS, sender=sender.number, at=text.sent_at))
+                ledger.append(connection, book, facts)
         return 1
 
     def _deactivations(self, now: datetime, drift: Drift, *, dry_run: bool) -> None:
@@ -142,39 +146,22 @@ class Sync:
         last = self._mark(DEACTIVATIONS)
         day = last.date() + timedelta(days=1) if last else yesterday
         while day <= yesterday:
-            drift.numbers_deactivated += self._deactivated(self.log.deactivated_on(day), day, dry_run=dry_run)
+            try:
+                drift.numbers_deactivated += self._deactivated(self.log.deactivated_on(day), day, dry_run=dry_run)
+            except ProviderError as error:
+                if error.provider_code != _NO_LIST_YET:
+                    raise
+                return
             if not dry_run:
                 self._move(DEACTIVATIONS, now.replace(year=day.year, month=day.month, day=day.day))
             day += timedelta(days=1)
 
-    def _deactivated(self, numbers: Iterable[str], day: object, *, dry_run: bool) -> int:
-        found, chunk = 0, []
-        for number in numbers:
-            chunk.append(number)
-            if len(chunk) == _CHUNK:
-                found += self._mark_deactivated(chunk, day, dry_run=dry_run)
-                chunk = []
-        return found + self._mark_deactivated(chunk, day, dry_run=dry_run)
-
-    def _mark_deactivated(self, numbers: list[str], day: object, *, dry_run: bool) -> int:
-        """Note which of these numbers that we know were given up; numbers we do not know are not kept."""
-        wanted: list[Wanted] = []
-        for number in numbers:
-            try:
-                wanted.append(self.kit.wanted(parse_address(Channel.SMS, number)))
-            except InvalidAddress:
-                log.warning("deactivated_number_unreadable")
-        with self.kit.store.write() as connection:
-            keys = [key for one in wanted for key in one.keys]
-            known = {one.subject: one for one in people.find(connection, keys, lock=True).values()}
-            if not known or dry_run:
-                return len(known)
-            book = ledger.open_book(connection, known.values())
-            facts = []
-            for one in known.values():
-                doing = act(Source.PROVIDER_OPTOUT, self.kit.now(), key=f"deactivated:{day}:{one.subject}")
-                facts.append(bad_address(doing, book, one.subject, Channel.SMS, reason=Reason.NUMBER_REASSIGNED))
-            return len(ledger.append(connection, book, facts))
+    def _deactivated(self, numbers: Iterable[str], day: date, *, dry_run: bool) -> int:
+        waiting, key = iter(numbers), f"deactivated:{day}"
+        found = 0
+        while chunk := list(islice(waiting, _CHUNK)):
+            found += self.numbers.note_lost(chunk, source=Source.PROVIDER_OPTOUT, key=key, dry_run=dry_run)
+        return found
 
     def _mark(self, name: str) -> datetime | None:
         with self.kit.store.read() as connection:

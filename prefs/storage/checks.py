@@ -82,10 +82,13 @@ def waiting(connection: Connection, channels: Iterable[Channel], now: datetime) 
 
 def refusals(connection: Connection, channels: Iterable[Channel], limit: int) -> list[Refusal]:
     """Return the newest messages of some channels that a provider refused or did not answer about."""
-    refused = message.c.status.in_(("failed", "unknown")) & message.c.channel.in_(list(channels))
-    query = select(message).where(refused).order_by(message.c.due_at.desc(), message.c.id).limit(limit)
+    mine = message.c.channel.in_(list(channels))
+    rows: list[Any] = []
+    for status in ("failed", "unknown"):  # one status at a time, so that the index gives the newest first
+        query = select(message).where(message.c.status == status, mine).order_by(message.c.due_at.desc()).limit(limit)
+        rows += connection.execute(query).all()
     found = []
-    for row in connection.execute(query).all():
+    for row in sorted(rows, key=lambda row: row.due_at, reverse=True)[:limit]:
         last = (
             select(message_event.c.detail, message_event.c.at)
             .where(message_event.c.message_id == row.id, message_event.c.status.in_(("failed", "unknown")))

@@ -143,9 +143,9 @@ def forget(connection: Connection, subjects: Sequence[int], now: datetime) -> No
     connection.execute(delete(outbox).where(outbox.c.message_id.in_(mine)))
     for table in (message, evidence, pending_choice):
         connection.execute(delete(table).where(table.c.subject.in_(subjects)))
-    connection.execute(
-        update(inbound_text).where(inbound_text.c.subject.in_(subjects)).values(subject=NOBODY, sealed=None)
-    )
+    handled = func.coalesce(inbound_text.c.handled_at, literal(now, UtcDateTime()))
+    nothing_left = {"subject": NOBODY, "sealed": None, "act_id": None, "handled_at": handled}
+    connection.execute(update(inbound_text).where(inbound_text.c.subject.in_(subjects)).values(nothing_left))
     empty_mails(connection, [mail.id for mail in mails(connection, subjects)], now)
 
 

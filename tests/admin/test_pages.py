@@ -9,8 +9,10 @@ from unittest import mock
 
 import pytest
 
+from prefs.admin.words import SITUATION_NAMES
 from prefs.domain.roles import Role
 from prefs.domain.terms import Channel
+from prefs.services import replies
 from prefs.storage.audit import AuditFilter
 from tests.make import BEN, World
 from tests.staff import PASSWORD, staff
@@ -442,6 +444,9 @@ class TestWords:
 
         for name in ("Español", "Français", "Deutsch", "Português", "العربية"):
             assert name in page
+
+    def test_every_text_by_sms_says_when_it_is_sent(self) -> None:
+        assert SITUATION_NAMES.keys() == replies.SITUATIONS.keys()
 
     def test_texts_by_sms_are_counted_and_the_letter_outside_gsm_7_is_named(self, world: World) -> None:
         assert "Outside GSM-7" not in staff(world).page("/admin/words/texts", language="en")

@@ -1,7 +1,5 @@
 """The real SDKs against the double: what goes out, and what each kind of failure means."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from prefs.domain.terms import MessageClass
@@ -12,12 +10,6 @@ from tests.double.provider import ACCOUNT, SENDGRID_KEY, TOKEN, ProviderDouble
 from tests.double.specs import _email, _text
 
 SERVICE = "MG" + "2" * 32
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ def test_the_providers_own_time_of_a_text_is_read(texts: TwilioTexts) -> None:
     sent = texts.message_times(str(sid)).sent_at
 
     assert sent is not None
-    assert sent.isoformat() == "2026-11-24T12:00:00+00:00"
+    assert sent.isoformat() == "2026-11-24T17:00:00+00:00"
 
 
 def test_an_opted_out_number_is_refused_for_good_with_its_code(double: ProviderDouble, texts: TwilioTexts) -> None:

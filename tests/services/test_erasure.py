@@ -442,6 +442,15 @@ def test_mails_of_strangers_and_kept_answers_that_name_the_address_go_too(world:
     assert [one is None for one in sealed] == [True, False]
 
 
+def test_an_unclear_text_of_somebody_erased_leaves_the_staff_queue(world: World) -> None:
+    world.text("hm, not sure I want these any longer")
+    before = world.services.texts.count()
+
+    erase(world, BEN)
+
+    assert (before, world.services.texts.count()) == (1, 0)
+
+
 def test_somebody_texting_yes_after_erasure_is_let_in_again_by_their_own_act(world: World) -> None:  # D9
     world.know(("sms", BEN))
     erase(world, BEN)
