@@ -1,6 +1,6 @@
 """Privacy requests at the console: what the office sees and does, and what nobody else sees (ux.md A4)."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -56,7 +56,7 @@ def test_a_letter_is_taken_down_and_its_day_counts(world: World, office: Staff) 
     assert "Everything you have." in page
     assert "a••@example.com" in page
     assert ADA not in page
-    assert world.services.requests.get(1).item.received_at == (NOON - timedelta(days=4))
+    assert world.services.requests.get(1).item.received_at == datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def test_a_request_about_a_contact_or_a_number_finds_its_kind(world: World, office: Staff) -> None:

@@ -7,13 +7,13 @@ import pytest
 from prefs.storage import requests
 from prefs.storage.requests import NoticeRow
 from tests.double.provider import ProviderDouble
-from tests.flows.test_real_providers import double, live, send
+from tests.flows.test_real_providers import live, send
 from tests.make import ADA, BEN, World
 from tests.services.test_access import fetch
 from tests.services.test_erasure import erase
 from tests.services.test_rectifying import correct
 
-__all__ = ["double", "live"]
+__all__ = ["live"]
 
 
 def notices(world: World, number: int = 1) -> dict[str, NoticeRow]:
