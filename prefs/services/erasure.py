@@ -208,7 +208,7 @@ class Erasures:
             return  # swept before, and its worker died before it could say so
         sealed = base64.b64decode(payload["whose"])
         mine = self.kit.vault.open_json(sealed, context=_sweep_context(payload["request"]))
-        whose = _Whose(tuple(mine["addresses"]), frozenset(mine["keys"]), frozenset(mine["subjects"]))
+        whose = _Whose.of(mine)
         with self.kit.store.read() as connection:
             places = [one.place for one in personal.loose_rows(connection) if self._is_theirs(one, whose)]
             mails = [one.id for one in personal.mails_of_strangers(connection) if self._is_from(one, whose)]
@@ -245,34 +245,44 @@ class Erasures:
 class _Whose:
     """Whom a sweep looks for: addresses in clear, their keys, and the subjects that lead to nobody now."""
 
-    addresses: tuple[str, ...]
+    emails: tuple[str, ...]
+    numbers: tuple[str, ...]
     keys: frozenset[str]
     subjects: frozenset[int]
+
+    @classmethod
+    def of(cls, mine: dict[str, Any]) -> "_Whose":
+        """Return whom a deletion was about, worked out once for many rows."""
+        emails = {one.casefold() for one in mine["addresses"] if "@" in one}
+        numbers = {re.sub(r"\D", "", one) for one in mine["addresses"] if "@" not in one}
+        return cls(
+            tuple(emails | {found for one in emails if (found := _canonical(one))}),
+            tuple(one for one in numbers if len(one) >= _SHORTEST),
+            frozenset(mine["keys"]),
+            frozenset(mine["subjects"]),
+        )
 
     def mentioned_in(self, text: str) -> bool:
         """True where a text holds one of the addresses, however a number is written.
 
         One hit too many costs a repeated request its kept answer, so near is near enough.
         """
-        lower = text.casefold()
-        return any(value in lower for value in self._emails()) or any(
+        if self.emails:
+            lower = text.casefold()
+            if any(one in lower for one in self.emails):
+                return True
+        return bool(self.numbers) and any(
             number in digits or (len(digits) >= _SHORTEST and number.endswith(digits))
-            for number in self._numbers()
             for digits in _digit_runs(text)
+            for number in self.numbers
         )
 
-    def _emails(self) -> set[str]:
-        found = {one.casefold() for one in self.addresses if "@" in one}
-        for one in tuple(found):
-            try:
-                found.add(parse_address(Channel.EMAIL, one).value)
-            except InvalidAddress:
-                continue
-        return found
 
-    def _numbers(self) -> set[str]:
-        numbers = {re.sub(r"\D", "", one) for one in self.addresses if "@" not in one}
-        return {one for one in numbers if len(one) >= _SHORTEST}
+def _canonical(email: str) -> str | None:
+    try:
+        return parse_address(Channel.EMAIL, email).value
+    except InvalidAddress:
+        return None
 
 
 _SHORTEST = 7
