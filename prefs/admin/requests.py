@@ -318,9 +318,17 @@ def tasks_of(detail: RequestDetail) -> list[Task]:
     return [
         Task("Check identity", *check, "check"),
         Task("Find the data", *(("done", "Done") if found else _state(after)), "data"),
-        Task("Decide", *(("done", "Done") if acted or answered else _state(after)), "decide"),
+        Task(
+            "Decide",
+            *(("done", "Done") if acted or answered else _state(after)),
+            _DECIDED_AT.get(item.kind, "answer-h"),
+        ),
         Task("Answer", *(("done", "Done") if answered else _state(after)), "answer-h"),
     ]
+
+
+# The card of the page where a kind of request is decided; the rest is decided by the answer.
+_DECIDED_AT = {Right.RECTIFICATION: "decide", Right.RESTRICTION: "decide", Right.ERASURE: "data"}
 
 
 def _state(state: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Privacy requests at the console: what the office sees and does, and what nobody else sees (ux.md A4)."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 
@@ -304,3 +305,17 @@ def test_what_a_person_wrote_is_shown_as_text(world: World, office: Staff) -> No
 
     assert "&lt;script&gt;" in page
     assert "{{7*7}}" in page
+
+
+@pytest.mark.parametrize("kind", list(Right))
+def test_every_task_that_can_be_started_leads_to_its_place_on_the_page(
+    world: World, office: Staff, kind: Right
+) -> None:
+    item = record(world, kind)
+    world.services.requests.record_proof(item.number, "robin", "Voice.")
+
+    page = office.page(f"/admin/requests/{item.reference}")
+
+    targets = re.findall(r'href="#([^"]+)"', page.partition('class="tasks')[2])
+    assert targets
+    assert [one for one in targets if f'id="{one}"' not in page] == []
