@@ -13,6 +13,7 @@ from prefs.providers.oidc import OidcClient
 from prefs.providers.outbox import Outbox
 from prefs.services import imports as importing
 from prefs.services import scrub_jobs as scrubbing
+from prefs.services.access import AccessFiles
 from prefs.services.approvals import Approvals
 from prefs.services.audit import Audit
 from prefs.services.backlog import Backlog
@@ -22,6 +23,7 @@ from prefs.services.confirming import Confirming
 from prefs.services.contact_choices import ContactChoices
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
+from prefs.services.erasure import Erasures
 from prefs.services.errands import Errands
 from prefs.services.exports import Exports
 from prefs.services.figures import Figures
@@ -39,6 +41,8 @@ from prefs.services.organisation import Organisation
 from prefs.services.passwords import Passwords
 from prefs.services.preferences import Preferences
 from prefs.services.providers import TEXT_CHANNELS, Provider, Providers
+from prefs.services.rectifying import Rectifying
+from prefs.services.requests import Requests
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.scrub import Scrub
@@ -55,6 +59,7 @@ from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
 from prefs.services.sync import Sync
+from prefs.services.telling import Telling
 from prefs.services.texts import Texts
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
@@ -63,7 +68,7 @@ from prefs.services.worker import Worker
 from prefs.storage.base import Clock, Store, utc_now
 
 if TYPE_CHECKING:
-    from prefs.providers.ports import EmailProvider, TextProvider
+    from prefs.providers.ports import EmailProvider, Recipients, TextProvider
     from prefs.providers.twilio import TwilioTexts
 
 
@@ -80,6 +85,10 @@ class Services:
     stop_page: StopPage
     confirming: Confirming
     rights: Rights
+    requests: Requests
+    erasures: Erasures
+    rectifying: Rectifying
+    copies: AccessFiles
     signals: Signals
     mailbox: Mailbox
     wordings: Wordings
@@ -183,6 +192,10 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     )
     inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
     errands = Errands(kit, sending, linking, organisation)
+    telling = Telling(kit, _recipients(settings))
+    approvals = Approvals(kit)
+    erasures = Erasures(kit, errands, telling, approvals)
+    copies = AccessFiles(kit, organisation, _carriers(settings))
     unsubscribe = Unsubscribe(kit, errands)
     preferences = Preferences(kit, errands)
     stop_page = StopPage(kit, errands)
@@ -211,7 +224,11 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         preferences=preferences,
         stop_page=stop_page,
         confirming=Confirming(kit),
-        rights=Rights(kit, errands, linking, stop_page),
+        rights=Rights(kit, errands, linking, stop_page, copies),
+        requests=Requests(kit, errands),
+        erasures=erasures,
+        rectifying=Rectifying(kit, errands, telling),
+        copies=copies,
         signals=Signals(kit),
         mailbox=Mailbox(kit, unsubscribe),
         wordings=Wordings(store),
@@ -233,6 +250,8 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
             minutely=(figures.add_up,),
             handlers={
                 **errands.handlers(),
+                **telling.handlers(),
+                **erasures.handlers(),
                 **daily,
                 **files,
                 **providers.handlers(),
@@ -253,7 +272,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         sessions=sessions,
         single_sign_on=_single_sign_on(settings, kit, sessions, team),
         audit=Audit(store),
-        approvals=Approvals(kit),
+        approvals=approvals,
         figures=figures,
         providers=providers,
         backlog=Backlog(kit),
@@ -314,6 +333,24 @@ def _email(settings: Settings, outbox: Outbox) -> "EmailProvider":
 
 def _texts(settings: Settings, outbox: Outbox) -> "TextProvider":
     return _twilio(settings) if settings.sms_transport == "twilio" else outbox
+
+
+def _recipients(settings: Settings) -> "dict[str, Recipients]":
+    """Return the providers that hold data of people, and can be told about them."""
+    found: dict[str, Recipients] = {}
+    if settings.email_transport == "sendgrid":
+        from prefs.providers.sendgrid import SendGridRecipients  # noqa: PLC0415  the SDK loads only where it is used
+
+        found["sendgrid"] = SendGridRecipients(settings.sendgrid_api_key or "", base_url=settings.sendgrid_api_base_url)
+    if settings.sms_transport == "twilio":
+        found["twilio"] = _twilio(settings)
+    return found
+
+
+def _carriers(settings: Settings) -> dict[str, str]:
+    """Return who carries our messages, by channel; the local outbox sends nothing to anybody."""
+    names = {"email": settings.email_transport, "sms": settings.sms_transport}
+    return {channel: name for channel, name in names.items() if name != "outbox"}
 
 
 def _twilio(settings: Settings) -> "TwilioTexts":

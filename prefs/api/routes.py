@@ -19,6 +19,7 @@ from prefs.errors import InvalidInput, NotAllowed, PrefsError
 from prefs.services.contact_choices import Change, HistoryLine, Report
 from prefs.services.decisions import Answer, Asked, record_id
 from prefs.services.linking import MessageLinks
+from prefs.services.requests import PENDING, NewRequest
 from prefs.services.sending import MessageRequest
 from prefs.services.suppression import Agreement, Search, SuppressionView, Wish
 
@@ -214,6 +215,25 @@ def send_message(body: schemas.MessageBody) -> Reply:
 def read_message(message: str) -> Reply:
     """What became of a message."""
     return Reply(_plain(asdict(services().sending.status(message))))
+
+
+@bp.post("/privacy-requests")
+@endpoint("admin", body=schemas.PrivacyRequestBody, answer="The request with its due date", changes=True)
+def record_privacy_request(body: schemas.PrivacyRequestBody) -> Reply:
+    """Take down what somebody asked the privacy office for; objecting and restricting count at once."""
+    item = services().requests.record(NewRequest(**dict(body)), actor=caller().id, key=entry_key())
+    found = {
+        "id": item.reference,
+        "kind": item.kind,
+        "status": PENDING if item.identity == PENDING and item.is_open else item.status,
+        "identity": item.identity,
+        "received_by": item.received_by,
+        "received_at": _time(item.received_at),
+        "due_on": item.due_on.isoformat(),
+        "act_by": item.act_by.isoformat() if item.act_by else None,
+        "acted_at": _time(item.acted_at),
+    }
+    return Reply(found, 201)
 
 
 @bp.get("/changes")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from prefs.domain.terms import Channel, ConsentKind, MessageClass, Reason
+from prefs.services.casework import Right
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -162,6 +163,19 @@ class LinksBody(Body):
     channel: ChannelWord
     to: To
     topic: Slug | None = None
+
+
+class PrivacyRequestBody(Body):
+    """``POST /v1/privacy-requests``."""
+
+    kind: Annotated[Right, Field(strict=False)]
+    contact: ExternalId | None = None
+    channel: ChannelWord | None = None
+    to: To | None = None
+    received_at: Moment | None = None
+    received_by: Annotated[str, Field(pattern="^(letter|email|phone|web)$")] = "letter"
+    about: Annotated[str, Field(max_length=4000)] = ""
+    language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z0-9-]+$")] = "en"
 
 
 class MessageBody(Body):

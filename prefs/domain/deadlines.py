@@ -1,9 +1,14 @@
 """Dates the law counts: when a request must be answered, and how long an implied consent lasts."""
 
 import calendar
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _DAYS = timedelta(days=30)
+_REVOCATION_DAYS = 10
+_SOON = 7
+_SATURDAY = 5
 
 
 def answer_by(received: date) -> date:
@@ -12,6 +17,55 @@ def answer_by(received: date) -> date:
     A month from 31 January ends on the last day of February.
     """
     return min(received + _DAYS, months_after(received, 1))
+
+
+def extended_until(received: date) -> date:
+    """Return the last day to answer once more time was taken: two months more (GDPR 12(3)).
+
+    The earlier of three months after receipt and two months after the first due date.
+    """
+    return min(months_after(received, 3), months_after(answer_by(received), 2))
+
+
+def honour_by(received: date) -> date:
+    """Return the last day to honour a revocation that reached staff: 10 business days (rules.md T-9).
+
+    Monday to Friday, holidays not skipped, the day of receipt not counted: never later than the law's day.
+    """
+    day, left = received, _REVOCATION_DAYS
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < _SATURDAY
+    return day
+
+
+def day_received(moment: datetime, time_zone: str | None) -> date:
+    """Return the day something reached us where the person lives, or the day in UTC where that is not known."""
+    try:
+        return moment.astimezone(ZoneInfo(time_zone) if time_zone else UTC).date()
+    except (ZoneInfoNotFoundError, ValueError):
+        return moment.astimezone(UTC).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Countdown:
+    """How near a due date is: ``days_left`` is negative once it has passed, ``passed`` runs from 0 to 1."""
+
+    days_left: int
+    passed: float
+
+    @property
+    def tone(self) -> str:
+        """``bad`` on the day and after it, ``warn`` within a week of it, else ``calm``."""
+        if self.days_left <= 0:
+            return "bad"
+        return "warn" if self.days_left <= _SOON else "calm"
+
+
+def countdown(received: date, due: date, today: date) -> Countdown:
+    """Return how near a due date is today."""
+    whole = max((due - received).days, 1)
+    return Countdown((due - today).days, min(max((today - received).days / whole, 0.0), 1.0))
 
 
 # What an implied consent rests on, and the months it lasts (CASL s.10; rules.md 2.2, K-1).

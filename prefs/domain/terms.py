@@ -132,6 +132,9 @@ class Source(StrEnum):
     API = "api"
     CLI = "cli"
     CONTACT_JOIN = "contact_join"
+    PRIVACY_OFFICE = "privacy_office"
+    RECTIFICATION = "rectification"
+    ERASURE = "erasure"
     STAFF = "staff"
     IMPORT = "import"
 

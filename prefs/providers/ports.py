@@ -85,6 +85,26 @@ class TextLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class HeldByProvider:
+    """What a provider may hold about somebody: their email addresses, and its own ids of messages with them."""
+
+    emails: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+
+
+class Recipients(Protocol):
+    """Tells a provider about a person (GDPR 19). Both calls may be repeated; both raise ``ProviderError``."""
+
+    def forget(self, held: HeldByProvider) -> str | None:
+        """Have the provider delete what it holds; return its own name for the task, if it gave one."""
+        ...
+
+    def suppress(self, held: HeldByProvider) -> None:
+        """Put the addresses on the provider's own list of people who get nothing, where it has one."""
+        ...
+
+
 class EmailProvider(Protocol):
     """Raises ``ProviderError`` when the message was not taken (or may not have been)."""
 

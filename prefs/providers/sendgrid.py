@@ -1,8 +1,12 @@
-"""SendGrid v3 mail/send through its SDK, one message to one person (rules.md 6.4, M-7, M-8)."""
+"""SendGrid v3 through its SDK: mail/send, one message to one person (rules.md 6.4, M-7, M-8), and its
+lists of people: erasure and global suppressions (rules.md 6.3).
+"""
 
 import json
 import logging
 import urllib.error
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parseaddr
 from typing import Any
@@ -12,11 +16,14 @@ from python_http_client.exceptions import HTTPError
 
 from prefs.domain.terms import MessageClass
 from prefs.errors import InvalidInput, ProviderError
-from prefs.providers.ports import OutgoingEmail, Receipt
+from prefs.providers.ports import HeldByProvider, OutgoingEmail, Receipt
 
 TIMEOUT_SECONDS = 10
 _SERVER_ERRORS = 500
 _TOO_MANY = 429
+_GLOBAL_LIST = "global"  # a word of Python, so it cannot be an attribute as the other parts of a path are
+_MOST_ADDRESSES = 700
+"""Of 320 octets each at most, so that a request stays below 256 kB."""
 
 # The SDK's client logs payloads and the key at DEBUG.
 logging.getLogger("python_http_client").setLevel(logging.WARNING)
@@ -31,27 +38,81 @@ class SendGridEmail:
 
     def send_email(self, email: OutgoingEmail) -> Receipt:
         """Hand over one email. Raises ``ProviderError``, or ``InvalidInput`` for what must never be sent."""
-        client = self._client()
-        try:
-            answer = client.client.mail.send.post(request_body=payload(email))
-        except HTTPError as error:
-            status = int(error.status_code)
-            raise ProviderError(
-                f"SendGrid answered {status}.",
-                permanent=status < _SERVER_ERRORS and status != _TOO_MANY,
-                unknown=status >= _SERVER_ERRORS,
-                provider_code=_field_of(error),
-            ) from error
-        except (urllib.error.URLError, OSError) as error:
-            refused = isinstance(getattr(error, "reason", error), ConnectionRefusedError)
-            raise ProviderError("SendGrid did not answer.", permanent=False, unknown=not refused) from error
+        client = _client(self.api_key, self.base_url)
+        with _translated():
+            answer = client.mail.send.post(request_body=payload(email))
         return Receipt(answer.headers.get("X-Message-Id"))
 
-    def _client(self) -> Any:
-        """Return a client of its own: the SDK's shares its headers between threads (stack of the SDK)."""
-        made = sendgrid.SendGridAPIClient(self.api_key, host=self.base_url or "https://api.sendgrid.com")
-        made.client.timeout = TIMEOUT_SECONDS
-        return made
+
+@dataclass(frozen=True)
+class SendGridRecipients:
+    """Tells SendGrid about people: erases what it holds, and puts them on its global list.
+
+    An account without the scope ``recipients.erasejob.create`` answers 403: SendGrid's support adds it.
+    """
+
+    api_key: str = field(repr=False)
+    base_url: str | None = None
+
+    def forget(self, held: HeldByProvider) -> str | None:
+        """Start SendGrid's erasure of these addresses: 202, done later. Raises ``ProviderError``."""
+        job: str | None = None
+        for part in _parts(held.emails):
+            with _translated():
+                answer = _client(self.api_key, self.base_url).recipients.erasejob.post(
+                    request_body={"email_addresses": part}
+                )
+            job = _job_id(answer.body)
+        return job
+
+    def suppress(self, held: HeldByProvider) -> None:
+        """Put these addresses on the global list. Raises ``ProviderError``.
+
+        They travel in the body: the SDK does not quote what stands in a path.
+        """
+        for part in _parts(held.emails):
+            with _translated():
+                _client(self.api_key, self.base_url).asm.suppressions._(_GLOBAL_LIST).post(
+                    request_body={"recipient_emails": part}
+                )
+
+
+def _parts(emails: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the addresses in requests of a size that SendGrid takes: 5,000, or 256 kB."""
+    for start in range(0, len(emails), _MOST_ADDRESSES):
+        yield list(emails[start : start + _MOST_ADDRESSES])
+
+
+def _job_id(body: bytes) -> str | None:
+    try:
+        return str(json.loads(body)["job_id"])[:100]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _client(api_key: str, base_url: str | None) -> Any:
+    """Return a client of its own: the SDK's shares its headers between threads (stack of the SDK)."""
+    made = sendgrid.SendGridAPIClient(api_key, host=base_url or "https://api.sendgrid.com")
+    made.client.timeout = TIMEOUT_SECONDS
+    return made.client
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what the SDK raises into ``ProviderError``: may it help to try again, may it have been done?"""
+    try:
+        yield
+    except HTTPError as error:
+        status = int(error.status_code)
+        raise ProviderError(
+            f"SendGrid answered {status}.",
+            permanent=status < _SERVER_ERRORS and status != _TOO_MANY,
+            unknown=status >= _SERVER_ERRORS,
+            provider_code=_field_of(error),
+        ) from error
+    except (urllib.error.URLError, OSError) as error:
+        refused = isinstance(getattr(error, "reason", error), ConnectionRefusedError)
+        raise ProviderError("SendGrid did not answer.", permanent=False, unknown=not refused) from error
 
 
 def payload(email: OutgoingEmail) -> dict[str, Any]:

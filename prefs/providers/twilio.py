@@ -14,11 +14,12 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from prefs.errors import ProviderError
-from prefs.providers.ports import LoggedText, OutgoingText, ProviderTimes, Receipt
+from prefs.providers.ports import HeldByProvider, LoggedText, OutgoingText, ProviderTimes, Receipt
 
 TIMEOUT_SECONDS = 10
 _SERVER_ERRORS = 500
 _TOO_MANY = 429
+_NO_SUCH_RECORD = "20404"
 
 # The SDK logs parameters and answers, numbers and words included, at INFO.
 logging.getLogger("twilio.http_client").setLevel(logging.WARNING)
@@ -85,6 +86,20 @@ class TwilioTexts:
                 number = line.strip().strip('"')
                 if number:
                     yield number if number.startswith("+") else f"+{number}"
+
+    def forget(self, held: HeldByProvider) -> str | None:
+        """Delete Twilio's records of these messages; one that is gone already is no error. Raises ``ProviderError``."""
+        for sid in held.messages:
+            try:
+                with _translated():
+                    self._client.messages(sid).delete()
+            except ProviderError as error:
+                if error.provider_code != _NO_SUCH_RECORD:
+                    raise
+        return None
+
+    def suppress(self, held: HeldByProvider) -> None:
+        """Do nothing: Twilio has no list that callers may add to; a STOP reaches its own by the network."""
 
 
 def _logged(one: Any, sent: datetime) -> LoggedText:

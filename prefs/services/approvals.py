@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from prefs.domain.roles import Right, may
-from prefs.errors import Conflict, InvalidInput, NotFound, PrefsError
+from prefs.errors import Conflict, InvalidInput, NotFound
 from prefs.services import audit
 from prefs.services.kit import Kit
 from prefs.storage import approvals as storage
@@ -21,7 +21,7 @@ from prefs.storage.staff import StaffUser
 GOOD_FOR = timedelta(days=7)
 
 
-class NeedsSecondPerson(PrefsError):
+class NeedsSecondPerson(Conflict):
     """Nobody else has said yes to this yet."""
 
     code = "needs_second_person"

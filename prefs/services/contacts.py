@@ -95,8 +95,8 @@ class Contacts:
         ledger.append(connection, book, passed)
 
     def _passed_up(self, book: Book, joined: KnownAddress, contact: KnownContact) -> list[Entry]:
-        own = [entry for entry in _stops(book.entries[joined.subject]) if entry.channel is None]
-        return [self._copy(book, entry, contact.subject) for entry in own]
+        own = [entry for entry in stops_among(book.entries[joined.subject]) if entry.channel is None]
+        return [copied(self.kit, book, entry, contact.subject) for entry in own]
 
     def _taken_over(self, book: Book, joined: KnownAddress, contact: KnownContact) -> list[Entry]:
         siblings = [
@@ -104,25 +104,29 @@ class Contacts:
             for one in book.addresses.values()
             if one.contact == contact.subject and one.subject != joined.subject and one.kind is joined.kind
         ]
-        stops = [entry for one in siblings for entry in _stops(book.entries[one.subject]) if entry.channel is not None]
-        return [self._copy(book, entry, joined.subject) for entry in stops]
-
-    def _copy(self, book: Book, entry: Entry, subject: int) -> Entry:
-        """Return the same stop for another subject, at its own time, once for ever."""
-        doing = act(Source.CONTACT_JOIN, self.kit.now(), key=f"join:{entry.entry_key}", occurred_at=entry.occurred_at)
-        made = stop(
-            doing,
-            book,
-            subject,
-            entry.channel,
-            scope=entry.scope,
-            sender=entry.sender,
-            until=entry.until,
-            flag=entry.flag,
-            at=entry.effective_at,
-        )
-        return replace(made, reason=entry.reason)
+        stops = [
+            entry for one in siblings for entry in stops_among(book.entries[one.subject]) if entry.channel is not None
+        ]
+        return [copied(self.kit, book, entry, joined.subject) for entry in stops]
 
 
-def _stops(entries: Sequence[Entry]) -> list[Entry]:
+def copied(kit: Kit, book: Book, entry: Entry, subject: int, source: str = Source.CONTACT_JOIN) -> Entry:
+    """Return the same stop for another subject, at its own time, once for ever."""
+    doing = act(source, kit.now(), key=f"join:{entry.entry_key}", occurred_at=entry.occurred_at)
+    made = stop(
+        doing,
+        book,
+        subject,
+        entry.channel,
+        scope=entry.scope,
+        sender=entry.sender,
+        until=entry.until,
+        flag=entry.flag,
+        at=entry.effective_at,
+    )
+    return replace(made, reason=entry.reason)
+
+
+def stops_among(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the opt-outs that nothing has lifted."""
     return [entry for entry in live_entries(entries) if entry.act is Act.OPT_OUT]

@@ -7,7 +7,7 @@ is found out later, so that no page's answer or timing can tell (contract D21).
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,8 @@ from prefs.domain.decision import Question, RecipientState, decide
 from prefs.domain.ledger import ALL, Entry, fold
 from prefs.domain.terms import Act, AddressKind, Channel, MessageClass
 from prefs.links import ASKED_FOR
-from prefs.services import notices, replies
+from prefs.services import casework, notices, replies
+from prefs.services.casework import NEEDS_PROOF, Person
 from prefs.services.kit import Kit
 from prefs.services.linking import Linking
 from prefs.services.organisation import Organisation
@@ -27,6 +28,7 @@ from prefs.services.presses import reference
 from prefs.services.sending import Sending
 from prefs.storage import choices, jobs, ledger, people, requests
 from prefs.storage.people import KnownAddress
+from prefs.storage.requests import RequestRow
 
 LINK_GOOD_FOR = timedelta(hours=24)
 RECORD = "record:"
@@ -67,6 +69,72 @@ class Errands:
         """Queue M4 about a privacy request that came in."""
         jobs.add(connection, "request", {"request": request}, key=f"request:{request}", now=self.kit.now())
 
+    def send_changes(self, connection: Connection, request: int, act_id: str) -> None:
+        """Queue the record of what staff stopped on somebody's behalf: M1 where it is everything, else M3."""
+        row = requests.read(connection, request)
+        known = self.addressee(row, casework.person_behind(connection, row)) if row else None
+        if row is None or known is None:
+            return
+        book = ledger.open_book(connection, [known])
+        acted = [entry for entry in book.of(known) if entry.act_id == act_id]
+        if any(entry.scope == ALL for entry in acted):
+            self.send_record(connection, known, act_id, row.language)
+        elif acted:
+            self.tell_changes(connection, known, act_id, row.language)
+
+    def tell_changes(self, connection: Connection, known: KnownAddress, act_id: str, language: str) -> None:
+        """Queue M3 about one act of staff, once: what they changed for the person behind an address."""
+        payload = {"key": known.key.hex(), "act": act_id, "language": language}
+        jobs.add(connection, "changes", payload, key=f"changes:{act_id}", now=self.kit.now())
+
+    def addressee(self, row: RequestRow, person: Person) -> KnownAddress | None:
+        """Return the email address we write to about a request, or None where we know none.
+
+        It is the address the request names. What staff took down about a contact, or about a
+        number of theirs, is written to their first email address; what was typed on the web never is.
+        """
+        emails = [one for one in person.addresses if one.kind is AddressKind.EMAIL and one.sealed is not None]
+        named = next((one for one in emails if one.subject == row.subject), None)
+        return named or next((one for one in emails if row.received_by != "web"), None)
+
+    def tell_received(self, connection: Connection, row: RequestRow, *, again: bool = False) -> bool:
+        """Queue M4, first; True where there is somebody to write to. ``again`` sends it once more."""
+
+        def compose(url: str) -> notices.Notice:
+            return notices.request_received(
+                row.language,
+                reference=row.reference,
+                due=row.due_on,
+                progress_url=url,
+                at_once=row.kind not in NEEDS_PROOF,
+                typed=row.received_by == "web",
+            )
+
+        once = f":{self.kit.now().isoformat()}" if again else ""
+        return self._write_about(connection, row, compose, key=f"request:{row.id}{once}")
+
+    def tell_delay(self, connection: Connection, row: RequestRow, due: date, why: str) -> bool:
+        """Queue M4, second: more time, and why; True where there is somebody to write to."""
+
+        def compose(url: str) -> notices.Notice:
+            return notices.request_delayed(row.language, reference=row.reference, due=due, why=why, progress_url=url)
+
+        return self._write_about(connection, row, compose, key=f"request:{row.id}:delayed")
+
+    def tell_answer(self, connection: Connection, row: RequestRow) -> bool:
+        """Queue M4, last; True where there is somebody to write to. The answer itself is behind the link."""
+
+        def compose(url: str) -> notices.Notice:
+            return notices.request_answered(row.language, reference=row.reference, progress_url=url)
+
+        return self._write_about(connection, row, compose, key=f"request:{row.id}:answered:{row.status}")
+
+    def tell_erased(self, connection: Connection, row: RequestRow, known: KnownAddress, *, passed_on: bool) -> None:
+        """Queue the last mail to an address that is being forgotten; it goes the way of the rest once handed over."""
+        notice = notices.request_erased(row.language, reference=row.reference, passed_on=passed_on)
+        content = {**notices.render(notice, row.language, self.organisation), "forget": True}
+        self.sending.notify(connection, known, Channel.EMAIL, content, key=f"request:{row.id}:erased")
+
     def handlers(self) -> Mapping[str, Callable[[dict[str, Any]], None]]:
         """Return who runs which errand."""
         return {
@@ -74,6 +142,7 @@ class Errands:
             "link": self._link,
             "confirm": self._confirm,
             "request": self._request,
+            "changes": self._changes,
         }
 
     def _record(self, payload: dict[str, Any]) -> None:
@@ -192,17 +261,55 @@ class Errands:
     def _request(self, payload: dict[str, Any]) -> None:
         with self.kit.store.write() as connection:
             row = requests.read(connection, payload["request"])
-            known = people.locate(connection, row.subject) if row and row.subject is not None else None
-            if row is None or known is None or known.sealed is None or known.kind is not AddressKind.EMAIL:
+            if row is None or not self.tell_received(connection, row):
                 return
-            notice = notices.request_received(
-                row.language,
-                reference=row.reference,
-                due=row.due_on,
-                progress_url=self.linking.to_request(known.key, row.id, mailed=True),
+            if row.kind in NEEDS_PROOF and row.checking_at is None:
+                requests.change(connection, row.id, checking_at=self.kit.now())
+
+    def _changes(self, payload: dict[str, Any]) -> None:
+        with self.kit.store.write() as connection:
+            known = self._known(connection, bytes.fromhex(payload["key"]))
+            if known is None or known.kind is not AddressKind.EMAIL:
+                return
+            language = self._language(connection, known, payload["language"])
+            book = ledger.open_book(connection, [known])
+            acted = [entry for entry in book.of(known) if entry.act_id == payload["act"]]
+            sentences = self._what_changed(acted, language)
+            if not sentences:
+                return
+            notice = notices.changed(
+                language,
+                at=acted[0].occurred_at,
+                changes=sentences,
+                choose_url=self.linking.to_choices(Channel.EMAIL, known.key),
+                stop_url=self.linking.for_address(Channel.EMAIL, known.key).unsubscribe,
             )
-            content = notices.render(notice, row.language, self.organisation)
-            self.sending.notify(connection, known, Channel.EMAIL, content, key=f"request:{row.id}")
+            content = notices.render(notice, language, self.organisation)
+            self.sending.notify(connection, known, Channel.EMAIL, content, key=f"changes:{payload['act']}")
+
+    def _what_changed(self, acted: Sequence[Entry], language: str) -> tuple[str, ...]:
+        """Return a sentence for each channel that something stopped on, and one for what began by email."""
+        named: dict[tuple[Act, Channel | None], list[str]] = {}
+        for entry in acted:
+            topic = self.kit.catalogue.topic_numbered(entry.scope)
+            name = topic.said(language)[0] if topic else words.gettext(language, "All marketing")
+            named.setdefault((entry.act, entry.channel), []).append(name)
+        return tuple(
+            notices.change_in_words(language, act, channel, words.listed(names, language))
+            for (act, channel), names in named.items()
+            if act in {Act.OPT_OUT, Act.OPT_IN}
+        )
+
+    def _write_about(
+        self, connection: Connection, row: RequestRow, compose: Callable[[str], notices.Notice], *, key: str
+    ) -> bool:
+        known = self.addressee(row, casework.person_behind(connection, row))
+        if known is None:
+            return False
+        notice = compose(self.linking.to_request(known.key, row.id, mailed=True))
+        content = notices.render(notice, row.language, self.organisation)
+        self.sending.notify(connection, known, Channel.EMAIL, content, key=key)
+        return True
 
     def _addressee(self, connection: Connection, payload: dict[str, Any]) -> KnownAddress | None:
         if "key" in payload:

@@ -30,13 +30,17 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is to be said, as it lies sealed in the queue; ``own`` marks our own notices."""
+    """What is to be said, as it lies sealed in the queue; ``own`` marks our own notices.
+
+    ``forget`` is the last mail to somebody who is erased: its row goes once it was handed over.
+    """
 
     to: str
     subject: str
     text: str
     html: str | None
     own: bool = False
+    forget: bool = False
 
     @classmethod
     def checked(cls, content: dict[str, Any]) -> "Content":
@@ -44,8 +48,8 @@ class Content:
         subject = content.get("subject") or ""
         if any(ord(letter) < 32 or letter in "\x7f\x85\u2028\u2029" for letter in subject):
             raise InvalidInput("A subject is one line.", field="subject")
-        own = bool(content.get("own"))
-        return cls(content["to"], subject, content.get("text") or "", content.get("html"), own)
+        own, forget = bool(content.get("own")), bool(content.get("forget"))
+        return cls(content["to"], subject, content.get("text") or "", content.get("html"), own, forget)
 
 
 def build_email(

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from prefs import words
+from prefs.domain.terms import Act, Channel
 from prefs.services.organisation import Organisation
 from prefs.services.rendering import mail_templates
 
@@ -99,8 +100,33 @@ def changed(language: str, *, at: datetime, changes: tuple[str, ...], choose_url
     )
 
 
-def request_received(language: str, *, reference: str, due: date, progress_url: str) -> Notice:
-    """M4, first: when a privacy request will be answered."""
+def change_in_words(language: str, act: Act, channel: Channel | None, topics: str) -> str:
+    """Return one change that staff made for somebody as a sentence."""
+    say = partial(words.gettext, language)
+    if act is Act.OPT_IN:
+        return say("We will send you %(topics)s.", topics=topics)
+    if channel is Channel.EMAIL:
+        return say("We stopped %(topics)s by email. An email already on its way may still arrive today.", topics=topics)
+    if channel is Channel.PUSH:
+        return say("We stopped %(topics)s as push notifications.", topics=topics)
+    if channel is Channel.POSTAL:
+        return say("We stopped %(topics)s by letter.", topics=topics)
+    if channel is None:
+        return say("We stopped %(topics)s on every channel.", topics=topics)
+    return {
+        Channel.VOICE: say("We stopped marketing calls."),
+        Channel.WHATSAPP: say("We stopped marketing by WhatsApp."),
+    }.get(channel, say("We stopped marketing texts."))
+
+
+def request_received(
+    language: str, *, reference: str, due: date, progress_url: str, at_once: bool = False, typed: bool = True
+) -> Notice:
+    """M4, first: when a privacy request will be answered.
+
+    ``at_once`` is for what took effect already and needs no check of who asks; ``typed`` for what
+    was typed on our website, perhaps by somebody else.
+    """
     say = partial(words.gettext, language)
     on = words.day(due, language)
     return Notice(
@@ -108,11 +134,15 @@ def request_received(language: str, *, reference: str, due: date, progress_url: 
         preview=say("We have your request."),
         paragraphs=(
             say("We have your request. We will answer by %(date)s.", date=on),
-            say("Press the button to show us that this address is yours, and to see how far we are."),
+            say("What you asked us to stop has stopped.")
+            if at_once
+            else say("Press the button to show us that this address is yours, and to see how far we are."),
         ),
         facts=((say("Reference"), reference), (say("Answer by"), on)),
         button=(say("See progress"), progress_url),
-        why=say("Someone typed your address on our website. If it was not you, ignore this email."),
+        why=say("Someone typed your address on our website. If it was not you, ignore this email.")
+        if typed
+        else say("We sent this because you made a request."),
     )
 
 
@@ -140,6 +170,25 @@ def request_answered(language: str, *, reference: str, progress_url: str) -> Not
         facts=((say("Reference"), reference),),
         button=(say("See the answer"), progress_url),
         why=say("We sent this because you made a request."),
+    )
+
+
+def request_erased(language: str, *, reference: str, passed_on: bool) -> Notice:
+    """M4, last, of a deletion: there is no page left to lead to."""
+    say = partial(words.gettext, language)
+    return Notice(
+        subject=say("Your request %(reference)s: our answer", reference=reference),
+        preview=say("We have answered your request."),
+        paragraphs=(
+            say("We have deleted your data."),
+            *([say("We have asked the companies that carry our messages to do the same.")] if passed_on else []),
+            say(
+                "We keep a fingerprint of your address, which nobody can read, so that we do not write to you again. "
+                "It is kept for that alone."
+            ),
+        ),
+        facts=((say("Reference"), reference),),
+        why=say("We sent this because you made a request. This address is deleted with it."),
     )
 
 

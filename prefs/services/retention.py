@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from prefs.errors import PrefsError
 from prefs.services.kit import Kit
-from prefs.storage import checks, evidence, idempotency, jobs, limits, staff
+from prefs.storage import checks, evidence, idempotency, jobs, limits, requests, staff
 from prefs.storage.tables import inbound_mail, inbound_text, ledger_entry, outbox, pending_choice, quarantine
 
 DEVICES, RAW, PROOFS = timedelta(days=90), timedelta(days=30), timedelta(days=6 * 366)
@@ -40,6 +40,7 @@ class Retention:
                 "choices": _rows(
                     connection, delete(pending_choice).where(pending_choice.c.created_at < now - _CHOICES)
                 ),
+                "requests": requests.blank_closed(connection, now - PROOFS),
                 "outbox": _rows(connection, delete(outbox).where(outbox.c.sent_at < now - RAW)),
                 "jobs": jobs.forget(connection, now - RAW),
                 "answers": idempotency.forget(connection, now - idempotency.KEPT_FOR),

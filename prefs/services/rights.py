@@ -6,40 +6,30 @@ An objection and a restriction act at once, without a check of who asks; the res
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from prefs.domain.deadlines import answer_by
-from prefs.domain.terms import Reason, Source
+from prefs.domain.deadlines import answer_by, honour_by
+from prefs.domain.terms import Source
 from prefs.errors import InvalidInput, InvalidLink
 from prefs.links import LinkTarget, Purpose
+from prefs.services import casework
+from prefs.services.access import AccessFiles, CopyFormat
+from prefs.services.casework import ACTS_AT_ONCE, COPIES, LONGEST, Did, Right, act_id
 from prefs.services.errands import Errands
-from prefs.services.kit import Doing, Kit, act, keep_proof, lift, stop
+from prefs.services.kit import Doing, Kit, keep_proof, stop
 from prefs.services.linking import Linking
 from prefs.services.stop_page import StopPage, TooManyLinks
-from prefs.services.stopping import NOTHING_SEEN, Seen
+from prefs.services.stopping import NOTHING_SEEN, Seen, contacts_of
 from prefs.storage import ledger, limits, people, requests
 from prefs.storage.people import KnownAddress, Wanted
 from prefs.storage.requests import RequestRow
 
-LONGEST = 4000
 _MOST, _WITHIN = 10, timedelta(hours=1)
-
-
-class Right(StrEnum):
-    """What can be asked for (contract section 6, ``/v1/privacy-requests``)."""
-
-    ACCESS = "access"
-    RECTIFICATION = "rectification"
-    ERASURE = "erasure"
-    RESTRICTION = "restriction"
-    OBJECTION = "objection"
-    PORTABILITY = "portability"
-
-
-# What counts from receipt, whoever asks; the reason it is recorded under.
-ACTS_AT_ONCE = {Right.OBJECTION: Reason.OBJECTION, Right.RESTRICTION: Reason.RESTRICTED}
+COPY_GOOD_FOR = timedelta(days=14)
+"""How long the copy of somebody's data can be fetched once we answered."""
+LINK = "link"
+"""Who vouches for a person that pressed the button behind a mailed link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +45,10 @@ class RequestView:
     may_verify: bool
     language: str
     stop_token: str
+    answer: str = ""
+    has_copy: bool = False
+    copy_until: date | None = None
+    extended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +59,7 @@ class Rights:
     errands: Errands
     linking: Linking
     stop_page: StopPage
+    files: AccessFiles
 
     def ask(self, kind: Right, typed: str, about: str, language: str, client: str, *, seen: Seen = NOTHING_SEEN) -> str:
         """Take a request down and return the token of its progress page.
@@ -94,10 +89,14 @@ class Rights:
                 "language": language,
                 "received_by": "web",
                 "received_at": now,
+                "due_on": answer_by(now.date()),
+                "act_by": honour_by(now.date()) if kind is Right.OBJECTION else None,
+                "acted_at": now if kind in ACTS_AT_ONCE else None,
             }
-            number = requests.add(connection, values, answer_by(now.date()))
-            said = {"address": address.original, "about": about}
-            requests.change(connection, number, sealed=self.kit.vault.seal_json(said, context=_context(number)))
+            number = requests.add(connection, values)
+            sealed = casework.seal_said(self.kit, number, address.original, about)
+            requests.change(connection, number, sealed=sealed)
+            casework.log(connection, self.kit, number, Did.RECEIVED)
             self._act_at_once(connection, kind, number, known, seen)
             self.errands.report_request(connection, number)
         return self.linking.to_request(known.key, number).rpartition("/")[2]
@@ -107,6 +106,8 @@ class Rights:
         target, mailed = self._read(token)
         with self.kit.store.read() as connection:
             row = _row(connection, target)
+            answer = self._answer(connection, row) if mailed else ""
+        until = self._copy_until(row)
         return RequestView(
             reference=row.reference,
             kind=row.kind,
@@ -117,7 +118,30 @@ class Rights:
             may_verify=mailed and row.verified_at is None and row.status in requests.OPEN,
             language=row.language,
             stop_token=self.kit.links.make(LinkTarget(Purpose.UNSUBSCRIBE, target.channel, 0, target.address_key)),
+            answer=answer,
+            has_copy=mailed and until is not None and self.kit.now() < until,
+            copy_until=until.date() if mailed and until else None,
+            extended=row.first_due_on is not None,
         )
+
+    def copy(self, token: str, form: CopyFormat) -> tuple[bytes, str]:
+        """Return the copy of the person's data and its file name, as it is now.
+
+        Only a mailed link of an answered request opens it, for two weeks, and only once it was
+        shown that this is the person.
+
+        Raises:
+            InvalidLink: Anything else.
+        """
+        target, mailed = self._read(token)
+        with self.kit.store.write() as connection:
+            row = _row(connection, target, lock=True)
+            until = self._copy_until(row)
+            if not mailed or until is None or self.kit.now() >= until:
+                raise _dead()
+            made = self.files.make(connection, row, form, row.language)
+            casework.log(connection, self.kit, row.id, Did.DOWNLOADED)
+        return made, f"{row.reference}.{form}"
 
     def verify(self, token: str) -> None:
         """Note that the request came from the address: only a mailed link can say so. Raises ``InvalidLink``."""
@@ -125,7 +149,10 @@ class Rights:
         with self.kit.store.write() as connection:
             row = _row(connection, target, lock=True)
             if mailed and row.verified_at is None and row.status in requests.OPEN:
-                requests.change(connection, row.id, verified_at=self.kit.now())
+                status = "working" if row.status == "received" else row.status
+                verified = {"verified_at": self.kit.now(), "verified_by": LINK, "paused_at": None}
+                requests.change(connection, row.id, status=status, **verified)
+                casework.log(connection, self.kit, row.id, Did.VERIFIED)
 
     def withdraw(self, token: str) -> None:
         """Close a request at the person's wish; a restriction ends with it. Raises ``InvalidLink``."""
@@ -135,50 +162,51 @@ class Rights:
             if row.status not in requests.OPEN:
                 return
             requests.change(connection, row.id, status="withdrawn", closed_at=self.kit.now())
+            casework.log(connection, self.kit, row.id, Did.WITHDRAWN)
             if row.kind == Right.RESTRICTION and row.subject is not None:
-                self._end_restriction(connection, row)
+                casework.end_restriction(connection, self.kit, row, Source.RIGHTS_PAGE)
 
     def _read(self, token: str) -> tuple[LinkTarget, bool]:
         target = self.kit.links.read(token, Purpose.RIGHTS)
         return target, bool(target.number & 1)
 
     def _act_at_once(self, connection: Connection, kind: Right, number: int, known: KnownAddress, seen: Seen) -> None:
-        """An objection stops marketing, a restriction holds it, from receipt (rules.md G-1, G-4)."""
+        """An objection stops marketing, a restriction holds it, from receipt (rules.md G-1, G-4).
+
+        Both name no channel, so they reach the whole contact where one is known (contract D4).
+        """
         reason = ACTS_AT_ONCE.get(kind)
         if reason is None:
             return
         doing = _doing(self.kit, number, seen)
-        book = ledger.open_book(connection, [known])
-        ledger.append(connection, book, [stop(doing, book, known.subject, None, reason=reason)])
-        keep_proof(connection, self.kit, doing, [known.subject])
+        book = ledger.open_book(connection, [known], contacts_of(known))
+        subject = known.contact if known.contact is not None else known.subject
+        ledger.append(connection, book, [stop(doing, book, subject, None, reason=reason)])
+        keep_proof(connection, self.kit, doing, [subject])
 
-    def _end_restriction(self, connection: Connection, row: RequestRow) -> None:
-        known = people.locate(connection, row.subject or 0)
-        if known is None:
-            return
-        book = ledger.open_book(connection, [known])
-        doing = act(Source.RIGHTS_PAGE, self.kit.now(), key=f"withdrawn:{row.id}")
-        name = next((e.act_id for e in book.of(known) if e.act_id == _act_id(row.id)), None)
-        if name is not None:
-            ledger.append(connection, book, [lift(doing, book, known.subject, f"act:{name}")])
+    def _answer(self, connection: Connection, row: RequestRow) -> str:
+        lines = [casework.opened(self.kit, row.id, note) for note in requests.notes(connection, row.id)]
+        return next((line.words for line in reversed(lines) if line.did is Did.ANSWERED), "")
 
-
-def _act_id(number: int) -> str:
-    return f"request_{number}"
+    def _copy_until(self, row: RequestRow) -> datetime | None:
+        """Return until when the copy may be fetched; None where there is none, or nobody was shown to be the person."""
+        granted = row.status == "answered" and row.acted_at is not None
+        ready = row.kind in COPIES and granted and row.verified_at is not None
+        return row.closed_at + COPY_GOOD_FOR if ready and row.closed_at and row.subject is not None else None
 
 
 def _doing(kit: Kit, number: int, seen: Seen) -> Doing:
     proof = {**seen.page, "request": f"PR-{number:04}"}
     now: datetime = kit.now()
-    return Doing(_act_id(number), _act_id(number), Source.RIGHTS_PAGE, now, now, None, proof, seen.device or None)
-
-
-def _context(number: int) -> bytes:
-    return f"request:{number}".encode()
+    return Doing(act_id(number), act_id(number), Source.RIGHTS_PAGE, now, now, None, proof, seen.device or None)
 
 
 def _row(connection: Connection, target: LinkTarget, *, lock: bool = False) -> RequestRow:
     found = requests.read(connection, target.number // 2, lock=lock)
     if found is None:
-        raise InvalidLink("This link does not work. Part of it may be missing.")
+        raise _dead()
     return found
+
+
+def _dead() -> InvalidLink:
+    return InvalidLink("This link does not work. Part of it may be missing.")

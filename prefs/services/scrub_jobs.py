@@ -114,7 +114,7 @@ class ScrubJobs:
                 wait = _LOOK_AGAIN if mine else _BUSY_WAIT
                 if not over:
                     key, now = f"{JOB}:{number}:{secrets.token_hex(4)}", self.kit.now()
-                    jobs.add(connection, JOB, payload, key=key, now=now, wait=wait)
+                    jobs.add(connection, JOB, payload, key=key, now=now, due_at=now + wait)
                 claimed = mine and not over and scrubs.claim(connection, number, self.kit.now())
         except BaseException:
             if mine:

@@ -29,7 +29,7 @@ from prefs.services.linking import Linking
 from prefs.services.mailing import Content, Recipient
 from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
-from prefs.storage import checks, ledger, messages, people
+from prefs.storage import checks, ledger, messages, people, personal
 from prefs.storage.messages import Queued
 from prefs.storage.people import KnownAddress
 
@@ -44,6 +44,7 @@ LONGEST_TEXT = 1600
 
 # A provider's words for delivery, in ours, and which may follow which (rules.md 5.5, W-8).
 STATUS_WORDS = {"sent": "sent", "delivered": "delivered", "undelivered": "failed", "failed": "failed"}
+_OVER = frozenset({"sent", "delivered", "failed", "unknown", "blocked"})
 STATUS_ORDER = {"sending": 0, "sent": 1, "unknown": 1, "delivered": 2, "failed": 2, "blocked": 2}
 
 
@@ -326,6 +327,9 @@ class Sending:
         status = "deferred" if decision.outcome is Outcome.DEFERRED else "blocked"
         later = decision.not_before
         messages.settle(connection, queued, status, now, reason=decision.reason, due_at=later)
+        content = self.kit.vault.open_json(queued.sealed, context=_context(queued.id))
+        if status in _OVER and content.get("forget"):
+            personal.forget_message(connection, queued.id)
 
     def _hand_over(self, claimed: _Claimed) -> None:
         """Call the provider outside any transaction, and only while the claim is fresh (I20)."""
@@ -401,7 +405,13 @@ class Sending:
                 detail=detail,
                 due_at=due_at,
             )
-        if not held:
+            if claimed.content.forget and status in _OVER:
+                personal.forget_message(connection, claimed.queued.id)
+            gone = not held and messages.read(connection, claimed.queued.id) is None
+        if gone:
+            # Its person was erased while it was handed over: there is nothing left to note it on (I15).
+            log.info("message_was_erased", extra={"message_id": claimed.queued.id})
+        elif not held:
             log.error("claim_was_taken_over", extra={"message_id": claimed.queued.id})
 
     def _settle_lost(self) -> None:

@@ -34,17 +34,11 @@ def add(
     *,
     key: str,
     now: datetime,
-    wait: timedelta = timedelta(0),
+    due_at: datetime | None = None,
 ) -> None:
-    """Queue a job, once per key, due at once or after a wait."""
-    values = {
-        "job_key": key,
-        "kind": kind,
-        "payload": payload,
-        "status": "queued",
-        "due_at": now + wait,
-        "created_at": now,
-    }
+    """Queue a job, once per key; it runs at once or from ``due_at`` on."""
+    due = due_at or now
+    values = {"job_key": key, "kind": kind, "payload": payload, "status": "queued", "due_at": due, "created_at": now}
     connection.execute(insert_new(connection, job), values)
 
 
@@ -56,6 +50,11 @@ def exists(connection: Connection, key: str) -> bool:
 def forget(connection: Connection, before: datetime) -> int:
     """Delete finished jobs that were queued before a moment, and return how many."""
     return connection.execute(delete(job).where(job.c.status == "done", job.c.created_at < before)).rowcount
+
+
+def forget_payload(connection: Connection, key: str) -> None:
+    """Take out of a job what it was about; that it was queued stays."""
+    connection.execute(update(job).where(job.c.job_key == key).values(payload={}))
 
 
 def claim(connection: Connection, now: datetime, limit: int) -> list[Job]:

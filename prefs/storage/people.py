@@ -14,9 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
-from prefs.domain.terms import AddressKind
+from prefs.domain.terms import AddressKind, Reason
 from prefs.storage import many
-from prefs.storage.tables import address, address_alias, contact
+from prefs.storage.tables import address, address_alias, contact, standing
 
 _ADDRESS = "a.subject, a.key, a.kind, a.sealed, a.contact"
 
@@ -91,8 +91,9 @@ def find(connection: Connection, keys: Sequence[bytes], *, lock: bool = False) -
 def open_addresses(connection: Connection, wanted: Sequence[Wanted], now: datetime) -> list[KnownAddress]:
     """Return the wanted addresses in order, locked, made where there was none.
 
-    An address seen here for the first time in clear text is kept, sealed. One that was found
-    under an older key gets an alias, so that links of either make lead to it.
+    An address seen here for the first time in clear text is kept, sealed, unless its person was
+    erased: then the key alone goes on standing for it (rules.md G-3, invariant I14). One that
+    was found under an older key gets an alias, so that links of either make lead to it.
     """
     known = find(connection, [key for one in wanted for key in one.keys], lock=True)
     missing = {one.keys[0]: one for one in wanted if not any(key in known for key in one.keys)}
@@ -105,11 +106,32 @@ def open_addresses(connection: Connection, wanted: Sequence[Wanted], now: dateti
         if one.keys[0] not in known:
             connection.execute(insert_new(connection, address_alias), {"key": one.keys[0], "subject": row.subject})
             known[one.keys[0]] = row
-        if one.seal is not None and row.sealed is None:
+        if one.seal is not None and row.sealed is None and not is_erased(connection, row.key):
             row = replace(row, sealed=one.seal(row.key))
             connection.execute(update(address).where(address.c.subject == row.subject).values(sealed=row.sealed))
         opened.append(row)
     return opened
+
+
+def is_erased(connection: Connection, key: bytes) -> bool:
+    """True where the person behind an address was erased: it must not be kept in clear again."""
+    query = select(standing.c.entry_id).where(standing.c.address_key == key, standing.c.fact == Reason.ERASED)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def whole_person(
+    connection: Connection, subject: int, *, lock: bool = False
+) -> tuple[list[KnownAddress], KnownContact | None]:
+    """Return every address of the person behind an address or contact, and the contact; contact locked first."""
+    own = connection.execute(select(address).where(address.c.subject == subject)).one_or_none()
+    wanted = own.contact if own else subject
+    query = select(contact).where(contact.c.subject == wanted)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is not None:
+        return of_contact(connection, [row.subject], lock=lock), _known_contact(row)
+    alone = select(address).where(address.c.subject == subject)
+    found = connection.execute(alone.with_for_update() if lock else alone).one_or_none()
+    return ([_known(found)] if found else []), None
 
 
 def of_contact(connection: Connection, contacts: Iterable[int], *, lock: bool = False) -> list[KnownAddress]:
@@ -162,8 +184,12 @@ def join_contact(connection: Connection, subject: int, contact_subject: int | No
 
 
 def keep_sealed(connection: Connection, subject: int, sealed: bytes) -> None:
-    """Keep the address of a row that had only its key."""
-    connection.execute(update(address).where(address.c.subject == subject).values(sealed=sealed))
+    """Keep the address of a row that had only its key, unless its person was erased (rules.md G-3, I14)."""
+    erased = select(standing.c.address_key).where(
+        standing.c.address_key == address.c.key, standing.c.fact == Reason.ERASED
+    )
+    statement = update(address).where(address.c.subject == subject, ~erased.exists())
+    connection.execute(statement.values(sealed=sealed))
 
 
 def by_subject(connection: Connection, subjects: Iterable[int]) -> dict[int, KnownAddress]:

@@ -368,9 +368,49 @@ privacy_request = Table(
     Column("due_on", String(10), nullable=False),
     Column("verified_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
+    Column("request_key", String(96)),
+    Column("first_due_on", String(10)),
+    Column("act_by", String(10)),
+    Column("owner", String(64)),
+    Column("checking_at", UtcDateTime),
+    Column("verified_by", String(64)),
+    Column("paused_at", UtcDateTime),
+    Column("acted_at", UtcDateTime),
+    Column("answered_at", UtcDateTime),
+    Index(None, "request_key", unique=True),
     Index(None, "subject"),
     Index(None, "status", "due_on"),
     sqlite_autoincrement=True,
+)
+
+request_note = Table(
+    "request_note",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("request", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("actor", String(64)),
+    Column("sealed", LargeBinary),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "request"),
+)
+
+request_notice = Table(
+    "request_notice",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("request", BigInteger, nullable=False),
+    Column("provider", String(16), nullable=False),
+    Column("what", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("sealed", LargeBinary),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("problem", String(200)),
+    Column("provider_ref", String(128)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("done_at", UtcDateTime),
+    Index(None, "request"),
+    Index(None, "status"),
 )
 
 inbound_mail = Table(

@@ -1,11 +1,12 @@
 """``/rights``: ask for a copy, a correction, deletion, restriction (ux.md P9). One question a page."""
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from prefs.edge import csrf_exempt, services
 from prefs.errors import InvalidAddress, InvalidInput, InvalidLink
-from prefs.services.rights import Right
+from prefs.services.access import CopyFormat
+from prefs.services.casework import Right
 from prefs.services.stop_page import TooManyLinks
 from prefs.web import pages, stop
 
@@ -68,6 +69,18 @@ def withdraw(token: str) -> ResponseReturnValue:
     """Close the request at the person's wish."""
     services().rights.withdraw(token)
     return redirect(url_for(".progress", token=token), 303)
+
+
+@bp.post("/rights/<token>/copy")
+@csrf_exempt  # The mailed token is the proof that the address is theirs; a scanner that only opens links gets nothing.
+def copy(token: str) -> ResponseReturnValue:
+    """Hand out the copy of the person's data, as a page to read or as JSON."""
+    wanted = request.form.get("form", "")
+    form = CopyFormat(wanted) if wanted in set(CopyFormat) else CopyFormat.HTML
+    made, name = services().rights.copy(token, form)
+    answer = Response(made, mimetype={"html": "text/html", "json": "application/json"}[form])
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 @bp.errorhandler(InvalidLink)

@@ -113,7 +113,7 @@ def test_a_user_without_a_password_cannot_sign_in_with_an_empty_one(world: World
     person = Staff(world, world.services.team.create(EMAIL, Role.ENGINEER, by="tests"))
 
     assert sign_in(person, "").status_code == 403
-    assert sign_in(person, "\0nobody").status_code == 403
+    assert sign_in(person, "\0nobody").status_code in {400, 403}
 
 
 def test_signing_in_gives_a_new_session_and_a_new_form_key(world: World) -> None:  # V44: fixation

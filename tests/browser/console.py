@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from playwright.sync_api import Page
 
 from prefs.domain.roles import Role
+from prefs.domain.terms import Channel
 from prefs.storage.tables import staff_session
 from tests.browser.site import Site, press
 
@@ -52,6 +53,92 @@ def _approvals(page: Page, site: Site) -> None:
     asker = site.services.team.create(f"asker{number}@staff.example", Role.PRIVACY, by="tests")
     site.services.approvals.ask(asker, "erasure", f"PR-{number:04}", {})
     at("/admin/approvals", Role.PRIVACY)(page, site)
+
+
+def _requests(page: Page, site: Site) -> None:
+    """Show the list with one request of each kind, at every stage of its clock."""
+    from datetime import timedelta
+
+    from prefs.services.casework import Right
+    from prefs.services.requests import NewRequest
+
+    office, now = site.services.requests, site.services.kit.now()
+    user = site.services.team.create(f"sam{next(site.numbers)}@staff.example", Role.PRIVACY, by="tests")
+    for kind, days, door in (
+        (Right.ERASURE, 31, "letter"),
+        (Right.ACCESS, 30, "email"),
+        (Right.RECTIFICATION, 24, "web"),
+        (Right.OBJECTION, 5, "phone"),
+        (Right.ACCESS, 18, "web"),
+        (Right.RESTRICTION, 13, "email"),
+        (Right.ERASURE, 9, "web"),
+        (Right.ACCESS, 1, "letter"),
+    ):
+        wanted = NewRequest(
+            kind=kind,
+            channel=Channel.EMAIL,
+            to=site.person(),
+            received_at=now - timedelta(days=days),
+            received_by=door,
+        )
+        item = office.record(wanted, actor=user.actor)
+        if days in {31, 30, 24}:
+            office.record_proof(item.number, user.actor, "Called back.")
+        if days == 31:
+            office.release(item.number, user.actor)
+        if days == 18:
+            office.pause(item.number, user.actor, "Which account is meant?")
+    at("/admin/requests", Role.PRIVACY)(page, site)
+
+
+def _request(kind: str, *acts: str, page_of: str = "") -> Go:
+    """Return the way to one request after some acts of the office."""
+
+    def go(page: Page, site: Site) -> None:
+        from prefs.services.casework import Right
+        from prefs.services.requests import NewRequest
+
+        office = site.services.requests
+        said = "Please send me all that you have about me.\nThank you."
+        wanted = NewRequest(kind=Right(kind), channel=Channel.EMAIL, to=site.person(), about=said)
+        item = office.record(wanted, actor="staff:1")
+        steps = {
+            "proof": lambda: office.record_proof(item.number, "staff:1", "Called back on the number we have."),
+            "time": lambda: office.extend(item.number, "staff:1", "Two archives have to be searched."),
+            "pause": lambda: office.pause(item.number, "staff:1", "Which account is meant?"),
+            "confirm": lambda: office.confirm_restriction(item.number, "staff:1", "The address is disputed."),
+            "answer": lambda: office.answer(item.number, "staff:1", "Here is what you asked for."),
+            "ask": lambda: _ask(site, item.number),
+            "approve": lambda: _approve(site, item.number),
+            "erase": lambda: site.services.erasures.carry_out(item.number, "staff:1"),
+        }
+        for act in acts:
+            steps[act]()
+        at(f"/admin/requests/{item.reference}{page_of}", Role.PRIVACY)(page, site)
+
+    return go
+
+
+def _ask(site: Site, number: int) -> int:
+    asker = site.services.team.create(f"asker{next(site.numbers)}@staff.example", Role.PRIVACY, by="tests")
+    question: int = site.services.erasures.ask(asker, number)
+    return question
+
+
+def _approve(site: Site, number: int) -> None:
+    approver = site.services.team.create(f"second{next(site.numbers)}@staff.example", Role.PRIVACY, by="tests")
+    site.services.approvals.decide(approver, _ask(site, number), yes=True)
+
+
+def _no_kind(page: Page, site: Site) -> None:
+    at("/admin/requests/new", Role.PRIVACY)(page, site)
+    press(page, "Record the request")
+
+
+def _no_proof(page: Page, site: Site) -> None:
+    _request("access")(page, site)
+    page.get_by_text("Record how it was checked").click()
+    press(page, "Record the check")
 
 
 def _key_made(page: Page, site: Site) -> None:
@@ -143,6 +230,22 @@ STATES: dict[str, Go] = {
     "find-nothing": at("/admin/find"),
     "find-reference": at("/admin/find?q=NW-7K3M-92QD"),
     "overview-new": at("/admin/"),
+    "requests": _requests,
+    "requests-mine": at("/admin/requests?tab=mine", Role.PRIVACY),
+    "request-new": at("/admin/requests/new", Role.PRIVACY),
+    "request-new-error": _no_kind,
+    "request-unchecked": _request("access"),
+    "request-error": _no_proof,
+    "request-checked": _request("access", "proof"),
+    "request-more-time": _request("access", "proof", "time", "pause"),
+    "request-correct": _request("rectification", "proof"),
+    "request-restriction": _request("restriction", "confirm", "answer"),
+    "request-objection": _request("objection"),
+    "request-answered": _request("access", "proof", "answer"),
+    "request-erasure": _request("erasure", "proof", page_of="/erase"),
+    "request-erasure-asked": _request("erasure", "proof", "ask", page_of="/erase"),
+    "request-erasure-approved": _request("erasure", "proof", "approve", page_of="/erase"),
+    "request-erased": _request("erasure", "proof", "approve", "erase"),
     "overview": _busy_overview,
     "providers": at("/admin/providers", Role.MARKETING),
     "provider": at("/admin/providers/outbox", Role.ENGINEER),

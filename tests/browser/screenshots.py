@@ -10,10 +10,17 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
+from tests.browser import console, states
 from tests.browser.site import Site, open_browser, open_site
-from tests.browser.states import STATES
 
+STATES = {**states.STATES, **console.STATES}
 LOOKS = (("desktop", 1280, "light", None), ("mobile-dark", 390, "dark", None), ("mobile-ar", 390, "light", "ar"))
+CONSOLE_LOOKS = (
+    ("desktop", 1280, "light", None),
+    ("desktop-dark", 1280, "dark", None),
+    ("mobile", 390, "light", None),
+    ("mobile-dark", 390, "dark", None),
+)
 
 
 def main(folder: Path, names: list[str]) -> None:
@@ -21,7 +28,7 @@ def main(folder: Path, names: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place, open_site(Path(place)) as site, open_browser() as browser:
         for name in names or STATES:
-            for look, width, scheme, language in LOOKS:
+            for look, width, scheme, language in CONSOLE_LOOKS if name in console.STATES else LOOKS:
                 _shoot(browser, site, folder, f"{name}-{look}", name, width, scheme, language)
 
 

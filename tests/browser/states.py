@@ -110,8 +110,26 @@ def _request(kind: str, *buttons: str, mailed: bool = False) -> Go:
     return go
 
 
+def _answered(kind: str) -> Go:
+    """Return the way to the page behind the link that came with our answer."""
+
+    def go(page: Page, site: Site) -> None:
+        from prefs.domain.terms import Channel
+        from prefs.services.casework import Right
+        from prefs.services.requests import NewRequest
+
+        address, office = site.person(), site.services.requests
+        wanted = NewRequest(kind=Right(kind), channel=Channel.EMAIL, to=address, received_by="email")
+        item = office.record(wanted, actor="staff:1")
+        office.record_proof(item.number, "staff:1", "Called back.")
+        office.answer(item.number, "staff:1", "We found 12 messages.\nWrite again if something is missing.")
+        page.goto(site.mailed(address, "/rights/"))
+
+    return go
+
+
 def _restricted(page: Page, site: Site) -> None:
-    from prefs.services.rights import Right
+    from prefs.services.casework import Right
 
     address = site.person()
     site.services.rights.ask(Right.RESTRICTION, address, "Please.", "en", "127.0.0.1")
@@ -190,6 +208,9 @@ STATES: dict[str, Go] = {
     "p9-mailed": _request("access", mailed=True),
     "p9-checked": _request("access", "Yes, this is my request", mailed=True),
     "p9-objection": _request("objection"),
+    "p9-answered": _answered("access"),
+    "p9-answered-correction": _answered("rectification"),
+    "p9-in-force": _answered("restriction"),
     "p9-withdrawn": _request("access", "Withdraw this request"),
     "p10-not-found": _open(lambda site: f"{site.url}/nothing"),
     "p10-not-finished": _not_finished,

@@ -159,3 +159,41 @@ def test_e5_a_scanner_that_follows_everything_but_presses_nothing_changes_nothin
 
     assert len(seen) > 30
     assert site.entries() == before
+
+
+def test_a_copy_of_ones_data_from_the_form_to_the_file(browser: Browser, site: Site) -> None:
+    """Two people, no script: the person asks and proves the address, the office answers, the person reads."""
+    from prefs.domain.roles import Role
+    from tests.browser.console import enter as enter_console
+    from tests.browser.site import press
+
+    person = site.visit(browser, java_script_enabled=False).new_page()
+    address = site.person()
+    person.goto(f"{site.url}/rights")
+    person.check("input[value=access]", force=True)
+    press(person, "Continue")
+    person.fill("#address", address)
+    press(person, "Continue")
+    press(person, "Send my request")
+    reference = person.locator("dd.mono").inner_text()
+    person.goto(site.mailed(address, "/rights/"))
+    press(person, "Yes, this is my request")
+
+    office = site.visit(browser, java_script_enabled=False).new_page()
+    enter_console(office, site, Role.PRIVACY)
+    office.goto(f"{site.url}/admin/requests")
+    office.get_by_role("link", name=reference).click()
+    assert office.get_by_text("Checked", exact=True).first.is_visible()
+    office.fill("#answer", "Your copy is ready.")
+    press(office, "Answer and close")
+    assert office.get_by_role("status").get_by_text("Answered").is_visible()
+
+    person.reload()
+    assert person.get_by_text("Your copy is ready.").is_visible()
+    with person.expect_download() as download:
+        person.get_by_role("button", name="Download it to read").click()
+    assert address in download.value.path().read_text()
+    assert download.value.suggested_filename == f"{reference}.html"
+    assert "Your copy is ready." not in site.services.outbox.messages()[0].text
+    person.context.close()
+    office.context.close()

@@ -54,6 +54,8 @@ class ProviderDouble:
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     mails: list[dict[str, Any]] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
+    suppressed: list[str] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
     deactivated: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
@@ -93,11 +95,18 @@ class ProviderDouble:
         app = Flask("double")
         base = "/2010-04-01/Accounts/<account>"
         app.add_url_rule(f"{base}/Messages.json", view_func=self._guarded("twilio", self._create), methods=["POST"])
+        one = f"{base}/Messages/<sid>.json"
+        app.add_url_rule(one, view_func=self._guarded("twilio", self._fetch))
+        app.add_url_rule(one, view_func=self._guarded("twilio", self._delete), methods=["DELETE"])
+        for path, view in (
+            ("/v3/mail/send", self._mail),
+            ("/v3/recipients/erasejob", self._erase),
+            ("/v3/asm/suppressions/global", self._suppress),
+        ):
+            app.add_url_rule(path, view_func=self._guarded("sendgrid", view), methods=["POST"])
         app.add_url_rule(f"{base}/Messages.json", view_func=self._guarded("twilio", self._list))
         app.add_url_rule("/v1/Deactivations", view_func=self._guarded("twilio", self._deactivations))
         app.add_url_rule("/lists/<day>.txt", view_func=self._deactivated_on)
-        app.add_url_rule(f"{base}/Messages/<sid>.json", view_func=self._guarded("twilio", self._fetch))
-        app.add_url_rule("/v3/mail/send", view_func=self._guarded("sendgrid", self._mail), methods=["POST"])
         return app
 
     def _guarded(self, provider: str, view: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,6 +187,29 @@ class ProviderDouble:
     def _fetch(self, account: str, sid: str) -> Any:
         found = next((one for one in self.messages if (one["account_sid"], one["sid"]) == (account, sid)), None)
         return jsonify(found) if found else _refusal("twilio", 404, 20404, "not found")
+
+    def _delete(self, account: str, sid: str) -> Any:
+        left = [one for one in self.messages if (one["account_sid"], one["sid"]) != (account, sid)]
+        if len(left) == len(self.messages):
+            return _refusal("twilio", 404, 20404, "not found")
+        self.messages[:] = left
+        return Response(status=204)
+
+    def _erase(self) -> Any:
+        """Erase as the real service does: its own lists of these addresses may go with the rest."""
+        wanted = (request.get_json(silent=True) or {}).get("email_addresses") or []
+        if not wanted or len(wanted) > 5000 or any("@" not in one for one in wanted):
+            return _refusal("sendgrid", 400, "email_addresses", "invalid email addresses")
+        self.erased += wanted
+        self.suppressed[:] = [one for one in self.suppressed if one not in wanted]
+        return jsonify(job_id=secrets.token_hex(8)), 202
+
+    def _suppress(self) -> Any:
+        wanted = (request.get_json(silent=True) or {}).get("recipient_emails") or []
+        if not wanted:
+            return _refusal("sendgrid", 400, "recipient_emails", "missing")
+        self.suppressed += [one for one in wanted if one not in self.suppressed]
+        return jsonify(recipient_emails=wanted), 201
 
     def _mail(self) -> Any:
         body = request.get_json(silent=True) or {}

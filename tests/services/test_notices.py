@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from prefs import words
+from prefs.domain.terms import Act, Channel
 from prefs.services import notices
 from prefs.services.organisation import Organisation
 
@@ -25,6 +26,9 @@ def every_notice(language: str) -> dict[str, notices.Notice]:
             language, reference="PR-1", due=date(2026, 8, 1), why="W", progress_url=P
         ),
         "M4 answered": notices.request_answered(language, reference="PR-1", progress_url=P),
+        "M4 at once": notices.request_received(
+            language, reference="PR-2", due=date(2026, 6, 10), progress_url=P, at_once=True, typed=False
+        ),
         "M6": notices.confirm(language, topics="T", address="a", confirm_url=P, stop_url="https://prefs.example/u/x"),
     }
 
@@ -63,3 +67,21 @@ def test_m1_and_m2_say_what_the_design_words() -> None:
         "Someone typed your address on our website. If it was not you, ignore this email. Nothing has changed.",
     ):
         assert said in second
+
+
+@pytest.mark.parametrize("language", list(words.LANGUAGES))
+def test_the_last_mail_of_a_deletion_leads_nowhere(language: str) -> None:
+    for passed_on in (True, False):
+        notice = notices.request_erased(language, reference="PR-3", passed_on=passed_on)
+        made = notices.render(notice, language, ORG)
+        assert "http" not in made["text"]
+        assert len(notice.paragraphs) == 2 + passed_on
+
+
+@pytest.mark.parametrize("language", list(words.LANGUAGES))
+def test_m3_names_each_channel_in_a_sentence_of_its_own(language: str) -> None:
+    said = {notices.change_in_words(language, Act.OPT_OUT, channel, "TOPICS") for channel in (*Channel, None)} | {
+        notices.change_in_words(language, Act.OPT_IN, Channel.EMAIL, "TOPICS")
+    }
+
+    assert len(said) == len(Channel) + 2

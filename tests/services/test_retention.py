@@ -70,3 +70,21 @@ def test_the_worker_does_it_once_a_day(world: World) -> None:
 
     assert rows(world, evidence_table, evidence_table.c.part == evidence.DEVICE) == 0
     assert world.decide(to=ADA)["allowed"] is False
+
+
+def test_the_words_of_a_request_go_six_years_after_it_was_closed(world: World) -> None:
+    from prefs.services.casework import Right
+    from tests.services.test_requests import record
+
+    item = record(world, Right.ACCESS, about="My words.")
+    world.clock.forward(days=7 * 366)
+    assert world.services.retention.run()["requests"] == 0
+    world.services.requests.refuse(item.number, "robin", "Too late, sorry.")
+    world.clock.forward(days=6 * 366 - 1)
+    assert world.services.retention.run()["requests"] == 0
+
+    world.clock.forward(days=2)
+
+    assert world.services.retention.run()["requests"] == 1
+    detail = world.services.requests.get(item.number)
+    assert (detail.about, detail.answer, detail.item.status) == ("", "", "answered")

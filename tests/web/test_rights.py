@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.make import ADA, World
+from tests.make import ADA, BEN, World
 
 
 def ask(world: World, kind: str, address: str = ADA, about: str = "Please.") -> str:
@@ -79,6 +79,15 @@ def test_g4_a_restriction_holds_marketing_from_receipt_and_service_goes_on(world
 
     assert "You withdrew this request" in world.client.get(progress).text
     assert world.decide()["allowed"] is True
+
+
+def test_g1_an_objection_on_the_page_reaches_every_channel_of_the_person(world: World) -> None:
+    world.know(("email", ADA), ("sms", BEN))
+    world.consent(topic="events")
+
+    ask(world, "objection")
+
+    assert world.decide("sms", BEN, "events")["reason"] == "objection"
 
 
 def test_a_stale_form_comes_back_filled_in(world: World) -> None:
