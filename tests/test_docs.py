@@ -14,7 +14,10 @@ CONTRACT_SETTINGS = re.compile(r'"((?:PREFS|TWILIO|SENDGRID|SMTP|DATABASE)_[A-Z_
 
 def commands(group: click.Group, prefix: str = "prefs") -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, name
         path = f"{prefix} {name}"
         found += commands(command, path) if isinstance(command, click.Group) else [(path, command)]
     return found

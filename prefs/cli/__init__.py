@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,49 @@ if TYPE_CHECKING:
 USAGE, FAILURE = 2, 1
 
 
+# Each command with its module and what the list says of it: a module loads when its command is used.
+COMMANDS = {
+    "consent": ("people", "Put a consent on record."),
+    "db": ("db", "Look after the database schema."),
+    "decide": ("people", "May this be sent? Exit 0 yes, 3 no."),
+    "demo": ("demo", "Show the main job, on made-up data."),
+    "doctor": ("doctor", "Check settings and database."),
+    "export": ("transfer", "Write the suppression list to a file."),
+    "import": ("transfer", "Take in another tool's suppressions."),
+    "imports": ("transfer", "Look at imports, undo one."),
+    "keys": ("keys", "Make, list and revoke API keys."),
+    "ledger": ("ledger", "Check the ledger."),
+    "links": ("people", "Print unsubscribe links and headers."),
+    "numbers": ("numbers", "Registry age and reassigned numbers."),
+    "outbox": ("people", "What would have been sent."),
+    "read-text": ("people", "How a text is read, and why."),
+    "retention": ("retention", "Delete what is past its time."),
+    "scrub": ("scrub", "Split a file by what decide says."),
+    "serve": ("serve", "Run the web server."),
+    "simulate": ("simulate", "Post what the providers would post."),
+    "snapshot": ("snapshot", "Write all answers as Parquet."),
+    "suppress": ("people", "Put a block on record."),
+    "sync": ("sync", "Compare with the providers' lists."),
+    "topics": ("catalogue", "Show and change the catalogue."),
+    "users": ("users", "Add, list and disable console users."),
+    "worker": ("serve", "Hand messages over and run jobs."),
+}
+
+
 class Commands(click.Group):
-    """Turns our own errors into a sentence on stderr and the right exit code."""
+    """Loads a command when it is used; turns our errors into a sentence on stderr and the right exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            import_module(f"prefs.cli.{COMMANDS[cmd_name][0]}").register(self)
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in sorted(COMMANDS.items())])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -72,29 +114,3 @@ def prepare(made: "Services") -> None:
             raise SettingsError("The database schema is not current. Run: prefs db upgrade")
         migrate.upgrade(store.url)
     made.kit.catalogues.ensure_default()
-
-
-from prefs.cli import (  # noqa: E402  each imports this module
-    catalogue,
-    db,
-    demo,
-    doctor,
-    keys,
-    ledger,
-    numbers,
-    people,
-    retention,
-    scrub,
-    serve,
-    simulate,
-    snapshot,
-    sync,
-    transfer,
-    users,
-)
-
-for module in (
-    *(catalogue, db, demo, doctor, keys, ledger, numbers, people),
-    *(retention, scrub, serve, simulate, snapshot, sync, transfer, users),
-):
-    module.register(main)
