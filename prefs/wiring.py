@@ -22,6 +22,7 @@ from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
 from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
+from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
 from prefs.services.passwords import Passwords
 from prefs.services.preferences import Preferences
@@ -36,6 +37,7 @@ from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
 from prefs.services.sync import Sync
+from prefs.services.texts import Texts
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
 from prefs.services.wordings import Wordings
@@ -66,7 +68,9 @@ class Services:
     retention: Retention
     suppressions: Suppressions
     contacts: Contacts
+    numbers: Numbers
     inbound: Inbound
+    texts: Texts
     sending: Sending
     linking: Linking
     journal: Journal
@@ -131,15 +135,15 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     )
     journal = Journal(settings.data_dir / "journal", kit.vault)
     receipts = Receipts(tuple(ring.derive("receipt", key.kid) for key in secret_keys if not key.retired))
-    decisions = Decisions(kit, receipts, lambda: store.failing or journal.pending())
+    numbers = Numbers(kit)
+    decisions = Decisions(kit, numbers, receipts, lambda: store.failing or journal.pending())
     linking = Linking(links, settings.base_url, settings.inbound_mail_domain, store.now)
-    organisation = Organisation(
-        settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email
-    )
+    organisation = organisation_of(settings)
     outbox = Outbox(kit)
     sending = Sending(
         kit=kit,
         decisions=decisions,
+        numbers=numbers,
         linking=linking,
         organisation=organisation,
         email=_email(settings, outbox),
@@ -153,7 +157,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     stop_page = StopPage(kit, errands)
     retention = Retention(kit)
     daily: dict[str, Callable[[dict[str, Any]], None]] = {"retention": lambda _payload: _drop(retention.run())}
-    sync = Sync(kit, inbound, _twilio(settings)) if settings.sms_transport == "twilio" else None
+    sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
     if sync is not None:
         daily["sync_twilio"] = lambda _payload: _drop(sync.run())
     passwords = passwords or Passwords()
@@ -175,7 +179,9 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         retention=retention,
         suppressions=Suppressions(kit, errands),
         contacts=Contacts(kit),
+        numbers=numbers,
         inbound=inbound,
+        texts=Texts(kit),
         sending=sending,
         linking=linking,
         journal=journal,
@@ -194,6 +200,11 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         audit=Audit(store),
         approvals=Approvals(kit),
     )
+
+
+def organisation_of(settings: Settings) -> Organisation:
+    """Return who we are, as the settings say it."""
+    return Organisation(settings.org_name, settings.org_postal_address, settings.org_phone, settings.privacy_email)
 
 
 def _messaging_services(settings: Settings) -> dict[MessageClass, str]:

@@ -21,7 +21,8 @@ from prefs.services.passwords import Passwords
 from prefs.wiring import Services, build
 
 QUICK = Passwords(memory_kib=8, passes=1, lanes=1)
-NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 11, 24, 17, 0, tzinfo=UTC)
+"""Noon in New York: nine in California, eighteen in Berlin, so that no quiet hours disturb."""
 SECRETS = simulate.new_webhook_secrets()
 ADA, BEN = "ada@example.com", "+14155550123"
 MARKETING_NUMBER, SERVICE_NUMBER = "+15550100001", "+15550100002"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -82,7 +83,9 @@ def _service(folder: Path, port: int) -> Iterator[_Service]:
     write_development_secrets(folder, new_webhook_secrets())
     os.environ.update({name: environment[name] for name in ("PREFS_ENV", "PREFS_DATA_DIR", "PREFS_BASE_URL")})
     command = [sys.executable, "-m", "prefs"]
-    scopes = [part for scope in ("decide", "suppress", "consent", "send", "read") for part in ("--scope", scope)]
+    scopes = [
+        part for scope in ("decide", "suppress", "consent", "send", "read", "contacts") for part in ("--scope", scope)
+    ]
     made = subprocess.run(
         [*command, "keys", "create", "--name", "demo", *scopes], env=environment, check=True, stdout=subprocess.PIPE
     )
@@ -137,7 +140,10 @@ def _tour(service: _Service) -> None:
         lambda: service.call("GET", f"/v1/messages/{next_offer['id']}"), lambda found: found["status"] != "queued"
     )
     _show(f"{stopped['id']}: {stopped['status']}, reason: {stopped['reason']}")
-    _say("5. Ben said yes to texts about events. Now he texts STOP.")
+    place, hour = _where_it_is_day()
+    _say(f"5. Ben, in {place} where it is {hour}, said yes to texts about events. Now he texts STOP.")
+    ben = {"addresses": [{"channel": "sms", "value": BEN}], "time_zone": place}
+    service.call("PUT", "/v1/contacts/ben", ben)
     _decision(service, {"channel": "sms", "to": BEN, "topic": "events"})
     _show(_text_stop(service))
     _decision(service, {"channel": "sms", "to": BEN, "topic": "events"})
@@ -156,6 +162,14 @@ def _tour(service: _Service) -> None:
     reminder = _send(service, {"channel": "sms", "to": BEN, "topic": "account", "text": "Your scan is on Friday at 9."})
     _show(f"Ben's appointment text: {reminder['status']}, from {reminder['mail']['sender']}")
     _where_to_look(service, offer["mail"]["unsubscribe_url"])
+
+
+def _where_it_is_day() -> tuple[str, str]:
+    """Return a time zone with its time of day: at night Ben would not be texted, and the tour would wait."""
+    zones = ("America/Los_Angeles", "America/New_York", "Europe/London", "Asia/Dubai", "Asia/Tokyo", "Pacific/Auckland")
+    times = [(zone, datetime.now(ZoneInfo(zone))) for zone in zones]
+    zone, now = min(times, key=lambda one: abs(one[1].hour - 13))
+    return zone, f"{now:%H:%M}"
 
 
 def _consents(service: _Service) -> None:

@@ -35,21 +35,26 @@ def doctor(new_secrets: bool) -> None:
             f"PREFS_REVOKE_ALL_FROM is unset. The regulator's latest date for revoke-all is {REVOKE_ALL_DATE}.",
             err=True,
         )
-    for problem in _problems():
+    problems = _problems()
+    for problem in problems:
         click.echo(f"problem: {problem}", err=True)
+    if problems:
         raise SystemExit(1)
     click.echo("The database answers, its schema is current, and its writes are durable.", err=True)
 
 
 def _problems() -> list[str]:
     from prefs.errors import PrefsError  # noqa: PLC0415  keeps ``prefs --help`` quick
+    from prefs.services import replies  # noqa: PLC0415
     from prefs.storage import migrate  # noqa: PLC0415
     from prefs.storage.base import Store  # noqa: PLC0415
+    from prefs.wiring import organisation_of  # noqa: PLC0415
 
     store = Store(cli.settings().database_url)
     try:
         current = migrate.current(store)
     except PrefsError as error:
         return [str(error)]
+    texts = replies.problems(organisation_of(cli.settings()))
     behind = [] if current == migrate.head() else [f"the schema is at {current}; run: prefs db upgrade"]
-    return behind + store.durability_problems()
+    return behind + store.durability_problems() + texts

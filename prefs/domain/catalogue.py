@@ -61,7 +61,8 @@ class Sender:
 
     ``address`` is what the provider is told (a number, ``MG…``, or ``Name <a@b>``).
     ``inbound`` lists the numbers whose incoming texts belong to it. ``answers`` says who
-    answers keywords: ``service`` or ``provider`` (contract D30). ``groups`` maps the email
+    answers keywords: ``service`` or ``provider`` (contract D30). With ``clarify`` the answer to a
+    STOP that ends every text asks whether appointment texts may stay (rules.md T-6a). ``groups`` maps the email
     provider's unsubscribe groups to topic slugs.
     """
 
@@ -74,6 +75,7 @@ class Sender:
     default: bool = True
     inbound: tuple[str, ...] = ()
     answers: str = "service"
+    clarify: bool = False
     groups: Mapping[int, str] = field(default_factory=dict)
     retired: bool = False
 

@@ -37,11 +37,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A rule of time that holds marketing back, whatever is on record; ``until`` None is for good."""
+
+    reason: Reason
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecipientState:
     """What is true about one address: standing facts of it and of its contact.
 
     A fact whose ``channel`` is None reaches every channel. ``parsable`` is False for text that
-    is no address; ``available`` is False when the store could not be asked.
+    is no address; ``available`` is False when the store could not be asked. ``hold`` is what the
+    clock says about a telephone now; ``registry_stale`` is True for a telephone that must be
+    looked up in a do-not-call registry of which our copy is too old (rules.md G-10).
     """
 
     facts: tuple[Standing, ...] = ()
@@ -51,6 +61,8 @@ class RecipientState:
     contact_last: int = 0
     parsable: bool = True
     available: bool = True
+    hold: Hold | None = None
+    registry_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +256,10 @@ def _consent(question: Question, state: RecipientState) -> Decision | None:
     own_number = _latest(f for f in state.facts if _stands(f, question, state) and _rung(f) is Rule.CONSENT)
     if own_number and own_number.reason:
         return _block(own_number.reason, own_number)
-    if _need(question) is Need.NO_OBJECTION or consent_for(question, state):
+    if consent_for(question, state):
         return None
+    if _need(question) is Need.NO_OBJECTION:
+        return _block(Reason.DNC_SCRUB_STALE) if state.registry_stale else None
     given = _consents(question, state)
     kinds = counting_kinds(question.country, question.channel)
     expired = _latest(f for f in given if f.consent in kinds and not f.in_force(question.at))
@@ -266,6 +280,16 @@ def _provider_or_address(question: Question, state: RecipientState) -> Decision 
     return _block(found.reason, found) if found and found.reason else None
 
 
+def _timing(question: Question, state: RecipientState) -> Decision | None:
+    hold = state.hold
+    if hold is None:
+        return None
+    if hold.until is None:
+        return _block(hold.reason)
+    words = f"Wait: {str(hold.reason).replace('_', ' ')}, until {hold.until.isoformat(timespec='minutes')}."
+    return Decision(Outcome.DEFERRED, hold.reason, None, Rule.TIMING, hold.until, detail=words)
+
+
 _MARKETING: tuple[tuple[Rule, _Check], ...] = (
     *(
         (rule, _marketing_stop(rule))
@@ -273,6 +297,7 @@ _MARKETING: tuple[tuple[Rule, _Check], ...] = (
     ),
     (Rule.CONSENT, _consent),
     (Rule.ADDRESS_WORKING, _provider_or_address),
+    (Rule.TIMING, _timing),
 )
 
 _TRANSACTIONAL: tuple[tuple[Rule, _Check], ...] = (

@@ -52,6 +52,19 @@ TABLE = (
     Word(("start", "unstop", "yes"), TextClass.START, "en", "Twilio default list"),
 )
 
+# Answers to our question whether appointment texts may stay (rules.md T-6a). They mean that only
+# where we have just asked; anywhere else they are conversation.
+KEEP = {
+    "en": ("keep", "keep reminders", "keep appointments", "keep appointment texts", "reminders", "appointments only"),
+    "es": ("mantener", "conservar", "solo citas", "recordatorios", "citas"),
+    "fr": ("garder", "conserver", "rappels", "rendez vous", "garder les rappels"),
+    "de": ("behalten", "termine", "nur termine", "erinnerungen"),
+    "pt": ("manter", "consultas", "lembretes", "so consultas"),
+    "it": ("mantenere", "appuntamenti", "promemoria"),
+    "nl": ("behouden", "afspraken", "herinneringen"),
+}
+_KEEP_LANGUAGE = {word: language for language, said in KEEP.items() for word in said}
+
 _BY_WORD = {word: row for row in TABLE for word in row.words}
 
 # Words that change nothing about what a text asks for.
@@ -179,6 +192,12 @@ def read_keyword(text: str) -> Reading:
         if any(row.pattern.search(said) for said in searched):
             return Reading(TextClass.UNCLEAR, f"sentence:{row.name}", row.language, normalised, row.evident)
     return Reading(TextClass.NONE, "none", "", normalised)
+
+
+def wants_to_keep(text: str) -> str | None:
+    """Return the language of an answer that keeps appointment texts, or None for any other text."""
+    meant = [word for word in normalise(own_words(text)).split() if word not in _POLITE - _KEEP_LANGUAGE.keys()]
+    return _KEEP_LANGUAGE.get(" ".join(meant))
 
 
 def _as_keyword(normalised: str) -> Reading | None:

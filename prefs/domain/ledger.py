@@ -79,7 +79,7 @@ class Standing:
     @property
     def consent(self) -> ConsentKind | None:
         """The kind of consent this is, or None for a stop or a bad address."""
-        return ConsentKind(self.fact) if self.fact in _CONSENT_WORDS else None
+        return ConsentKind(self.fact) if self.fact in CONSENT_WORDS else None
 
     def in_force(self, at: datetime) -> bool:
         """False once ``until`` has come; what has no end is always in force."""
@@ -87,7 +87,7 @@ class Standing:
 
 
 _REASON_WORDS = frozenset(str(reason) for reason in Reason)
-_CONSENT_WORDS = frozenset(str(kind) for kind in ConsentKind)
+CONSENT_WORDS = frozenset(str(kind) for kind in ConsentKind)
 
 
 def fold(entries: Iterable[Entry]) -> frozenset[Standing]:

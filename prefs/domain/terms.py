@@ -132,6 +132,7 @@ class Source(StrEnum):
     API = "api"
     CLI = "cli"
     CONTACT_JOIN = "contact_join"
+    STAFF = "staff"
 
 
 class TextClass(StrEnum):

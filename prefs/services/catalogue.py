@@ -50,6 +50,7 @@ _FIELDS: dict[str, dict[str, type]] = {
         "default": bool,
         "inbound": list,
         "answers": str,
+        "clarify": bool,
         "groups": dict,
         "retired": bool,
     },

@@ -13,13 +13,15 @@ from threading import Lock
 from sqlalchemy import Connection
 
 from prefs.domain.address import Address, parse_address
+from prefs.domain.calling_hours import BOUND_CHANNELS
 from prefs.domain.catalogue import Catalogue
-from prefs.domain.decision import POLICY, Decision, Question, RecipientState, Step, decide, explain
+from prefs.domain.decision import POLICY, Decision, Hold, Question, RecipientState, Step, decide, explain
 from prefs.domain.ledger import Entry, Standing, fold
 from prefs.domain.reasons import REASONS, Family
-from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass
+from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass, Reason
 from prefs.errors import InvalidAddress, InvalidInput, NotFound, StoreUnavailable
 from prefs.services.kit import Kit
+from prefs.services.numbers import Numbers
 from prefs.storage import ledger, people
 from prefs.storage.states import load_states
 from prefs.storage.tables import from_microseconds, to_microseconds
@@ -74,6 +76,7 @@ class Decisions:
     """
 
     kit: Kit
+    numbers: Numbers
     receipts: "Receipts"
     held_back: Callable[[], bool]
     counts: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
@@ -90,7 +93,7 @@ class Decisions:
         address = _parsed(asked.channel, to, self.kit.default_region)
         answer = self._answer(question, address, str(to))
         if steps:
-            answer = replace(answer, steps=explain(question, self._state_of(answer.id))[1])
+            answer = replace(answer, steps=explain(answer.question, self._state_of(answer.id))[1])
         self._count(question, answer.decision, 1)
         return answer
 
@@ -118,13 +121,17 @@ class Decisions:
         parsed = [_parsed(asked.channel, one, self.kit.default_region) for one in to]
         groups = [self.kit.address_keys.candidates(one) if one else () for one in parsed]
         position, states = self._load(asked.channel, groups)
-        held = self._is_held(question)
+        held, timed = self._is_held(question), is_timed(question)
         memo: dict[RecipientState, Decision] = {}
         decisions = []
         for address, state in zip(parsed, states, strict=True):
             seen = _seen(state, parsable=address is not None, held=held)
             if seen not in memo:
                 memo[seen] = decide(_with_country(question, seen), seen)
+            if timed and address and memo[seen].allowed:
+                seen = self.numbers.now(seen, address, question.at)
+                if seen not in memo:
+                    memo[seen] = decide(_with_country(question, seen), seen)
             decisions.append(memo[seen])
         for decision, number in Counter(decisions).items():
             self._count(question, decision, number)
@@ -188,6 +195,8 @@ class Decisions:
         keys = self.kit.address_keys.candidates(address) if address else ()
         position, (state,) = self._load(question.channel, [keys])
         seen = _seen(state, parsable=address is not None, held=self._is_held(question))
+        if address and is_timed(question):
+            seen = self.numbers.now(seen, address, question.at)
         question = _with_country(question, seen)
         decision = decide(question, seen)
         policy = self.policy_version()
@@ -262,7 +271,9 @@ class Decisions:
             own = _folded(connection, receipt.address_last)
             theirs = _folded(connection, receipt.contact_last)
         facts = [fact for fact in (*own, *theirs) if fact.channel in (None, receipt.channel)]
-        return RecipientState(tuple(facts), country=receipt.country)
+        return RecipientState(
+            tuple(facts), country=receipt.country, hold=receipt.hold, registry_stale=receipt.registry_stale
+        )
 
     def _count(self, question: Question, decision: Decision, number: int) -> None:
         day = self.kit.now().date().isoformat()
@@ -288,6 +299,11 @@ def _seen(state: RecipientState, *, parsable: bool, held: bool) -> RecipientStat
     if parsable and not held:
         return state
     return replace(state, parsable=parsable, available=state.available and not held)
+
+
+def is_timed(question: Question) -> bool:
+    """True for marketing by telephone: the hour, and the age of a registry, matter (contract D15)."""
+    return question.message_class is MessageClass.MARKETING and question.channel in BOUND_CHANNELS
 
 
 def _with_country(question: Question, state: RecipientState) -> Question:
@@ -321,7 +337,9 @@ _CLASSES = tuple(MessageClass)
 # version, flags, channel, class, topic, brand, sender, country, at, position, two last entries, catalogue, key
 _FORM = struct.Struct(">BBBBHHH2sqQQQI16s")
 _MAC_BYTES = 16
-_PARSABLE, _AVAILABLE = 1, 2
+_PARSABLE, _AVAILABLE, _STALE, _HELD, _HELD_FOR_GOOD = 1, 2, 4, 8, 16
+# What the clock said follows the rest where it held the message back: until when, 0 for good.
+_HOLD = struct.Struct(">q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +371,8 @@ class ReadReceipt:
     address_key: bytes
     parsable: bool
     available: bool
+    registry_stale: bool
+    hold: Hold | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +386,7 @@ class Receipts:
         question, state = receipt.question, receipt.state
         body = _FORM.pack(
             1,
-            state.parsable * _PARSABLE | state.available * _AVAILABLE,
+            _flags(state),
             _CHANNELS.index(question.channel),
             _CLASSES.index(question.message_class),
             question.topic.number if question.topic else 0,
@@ -380,6 +400,8 @@ class Receipts:
             int(receipt.policy.rpartition(".")[2]),
             receipt.address_key,
         )
+        if state.hold:
+            body += _HOLD.pack(to_microseconds(state.hold.until) if state.hold.until else 0)
         return "dec_" + base64.urlsafe_b64encode(body + _mac(self.keys[0], body)).decode().rstrip("=")
 
     def read(self, text: str) -> ReadReceipt:
@@ -390,12 +412,12 @@ class Receipts:
             raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
             raise unknown from error
-        body, mac = raw[: _FORM.size], raw[_FORM.size :]
+        body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
         signed = any(hmac.compare_digest(_mac(key, body), mac) for key in self.keys)
-        if not (text.startswith("dec_") and len(mac) == _MAC_BYTES and signed):
+        if not (text.startswith("dec_") and len(body) >= _FORM.size and signed):
             raise unknown
         (_, flags, channel, message_class, topic, brand, sender, country, at, position, own, theirs, revision, key) = (
-            _FORM.unpack(body)
+            _FORM.unpack_from(body)
         )
         return ReadReceipt(
             channel=_CHANNELS[channel],
@@ -412,7 +434,27 @@ class Receipts:
             address_key=key,
             parsable=bool(flags & _PARSABLE),
             available=bool(flags & _AVAILABLE),
+            registry_stale=bool(flags & _STALE),
+            hold=_read_hold(flags, body),
         )
+
+
+def _flags(state: RecipientState) -> int:
+    for_good = state.hold is not None and state.hold.until is None
+    return (
+        state.parsable * _PARSABLE
+        | state.available * _AVAILABLE
+        | state.registry_stale * _STALE
+        | (state.hold is not None) * _HELD
+        | for_good * _HELD_FOR_GOOD
+    )
+
+
+def _read_hold(flags: int, body: bytes) -> Hold | None:
+    if not flags & _HELD:
+        return None
+    until = None if flags & _HELD_FOR_GOOD else from_microseconds(_HOLD.unpack_from(body, _FORM.size)[0])
+    return Hold(Reason.QUIET_HOURS, until)
 
 
 def _mac(key: bytes, body: bytes) -> bytes:

@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from prefs import words
 from prefs.domain.address import Address, calling_code_region_is_eea_or_uk, parse_address
 from prefs.domain.catalogue import Sender
 from prefs.domain.events import Consequence, ProviderEvent, consequence_of
-from prefs.domain.keywords import RULE_VERSION, Reading, read_keyword
+from prefs.domain.keywords import RULE_VERSION, Reading, read_keyword, wants_to_keep
 from prefs.domain.ledger import ALL, INFERRED, REVOKE_ALL, Entry, live_entries, still_in_force
 from prefs.domain.reasons import REASONS, Ender
 from prefs.domain.regions import EEA, UK
@@ -30,8 +31,9 @@ from prefs.storage.people import KnownAddress
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = timedelta(minutes=5)
-YES_WITHIN = timedelta(days=7)
-ASKED_FOR_YES = "asked_for_yes"
+YES_WITHIN = ANSWERED_WITHIN = timedelta(days=7)
+ASKED_FOR_YES, ASKED_WHAT = "yes", "what"
+_SHORT_CODE = re.compile(r"[0-9]{5,6}")
 _TOLL_FREE = ("+1800", "+1833", "+1844", "+1855", "+1866", "+1877", "+1888")
 
 
@@ -72,7 +74,7 @@ class Outcome:
     kind: TextClass
     changed: bool = False
     reply: str | None = None
-    asked: bool = False
+    asked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,9 @@ class Inbound:
 
     def _apply(self, connection: Connection, scene: _Scene) -> Outcome:
         kind = scene.reading.kind
+        kept = self._kept(connection, scene)
+        if kept is not None:
+            return kept
         if kind in {TextClass.STOP, TextClass.UNCLEAR}:
             return self._stop(connection, scene)
         if kind is TextClass.START:
@@ -208,13 +213,41 @@ class Inbound:
         if not scene.wants_to_stop:
             return self._answer(scene, replies.UNCLEAR, changed=bool(added))
         if not added:
-            # Already stopped by this very sender: nothing changed, and nothing is answered (T-8).
-            return Outcome(scene.reading.kind)
-        everything = any(entry.reason is Reason.REVOKED_IN_REPLY for entry in wanted)
-        situation = replies.STOPPED_EVERYTHING if everything else replies.STOPPED
-        return self._answer(
-            scene, replies.STOPPED_EVERYWHERE if scene.in_europe and not everything else situation, True
-        )
+            # Already stopped by this very sender: nothing changed, and nothing is answered (T-8),
+            # except on a short code, which answers everybody (rules.md section 4).
+            short = _SHORT_CODE.fullmatch(scene.text.to) is not None
+            return self._answer(scene, replies.ALREADY) if short else Outcome(scene.reading.kind)
+        if any(entry.reason is Reason.REVOKED_IN_REPLY for entry in wanted):
+            asks = scene.sender is not None and scene.sender.clarify
+            situation = replies.ASK_WHAT if asks else replies.STOPPED_EVERYTHING
+            return self._answer(scene, situation, True, asked=ASKED_WHAT if asks else None)
+        if not self._service_texts_go_on(scene):
+            return self._answer(scene, replies.STOPPED_MARKETING, True)
+        return self._answer(scene, replies.STOPPED_EVERYWHERE if scene.in_europe else replies.STOPPED, True)
+
+    def _service_texts_go_on(self, scene: _Scene) -> bool:
+        """True where appointments come from another number: carriers block the one that was told STOP (5.4)."""
+        brand = scene.sender.brand if scene.sender else "default"
+        other = self.kit.catalogue.default_sender(Channel.SMS, brand, MessageClass.TRANSACTIONAL)
+        mine = scene.sender.address if scene.sender else scene.text.to
+        return other is not None and other.address != mine
+
+    def _kept(self, connection: Connection, scene: _Scene) -> Outcome | None:
+        """Give back what our question offered, where it was asked lately and this answers it (T-6a)."""
+        language = wants_to_keep(scene.text.body)
+        number = scene.sender.number if scene.sender else None
+        asked = inbound.last_asked(connection, scene.known.subject, ASKED_WHAT, number) if language else None
+        if language is None or asked is None or self.kit.now() - asked[0] > ANSWERED_WITHIN:
+            return None
+        taken = [e for e in live_entries(scene.entries) if e.act_id == asked[1]]
+        revoked = [e for e in taken if e.reason is Reason.REVOKED_IN_REPLY]
+        lifts = [lift(scene.doing, scene.book, e.subject, f"entry:{e.entry_key}", sender=number) for e in revoked]
+        added = ledger.append(connection, scene.book, lifts)
+        keep_proof(connection, self.kit, scene.doing, [scene.known.subject] if added else [])
+        if not added:
+            return None
+        spoken = replace(scene, reading=replace(scene.reading, language=language))
+        return self._answer(spoken, replies.KEPT, True)
 
     def _stops(self, scene: _Scene) -> list[Entry]:
         """Return what a STOP takes (contract D10; rules.md T-4 to T-6)."""
@@ -251,7 +284,9 @@ class Inbound:
             return self._agree(connection, scene)
         if not taken:
             asks = scene.marketing_sender and not is_yes
-            return self._answer(scene, replies.ASK_FOR_YES, asked=True) if asks else Outcome(TextClass.START)
+            if not asks:
+                return Outcome(TextClass.START)
+            return self._answer(scene, replies.ASK_FOR_YES, asked=ASKED_FOR_YES)
         subjects = dict.fromkeys(entry.subject for entry in taken)
         number = scene.sender.number if scene.sender else 0
         lifts = [lift(scene.doing, scene.book, subject, f"sender:{number}", sender=number) for subject in subjects]
@@ -287,7 +322,8 @@ class Inbound:
 
     def _asked_lately(self, connection: Connection, scene: _Scene) -> bool:
         number = scene.sender.number if scene.sender else None
-        by_text = inbound.last_of(connection, scene.known.subject, ASKED_FOR_YES, number)
+        asked = inbound.last_asked(connection, scene.known.subject, ASKED_FOR_YES, number)
+        by_text = asked[0] if asked else None
         by_page = choices.asked_at(connection, scene.known.subject, Channel.SMS)
         return any(asked is not None and self.kit.now() - asked <= YES_WITHIN for asked in (by_text, by_page))
 
@@ -309,10 +345,10 @@ class Inbound:
         keep_proof(connection, self.kit, scene.doing, [scene.known.subject])
         return self._answer(scene, replies.STARTED, changed=bool(added))
 
-    def _answer(self, scene: _Scene, situation: str, changed: bool = False, *, asked: bool = False) -> Outcome:
+    def _answer(self, scene: _Scene, situation: str, changed: bool = False, *, asked: str | None = None) -> Outcome:
         spoken = words.first_spoken([scene.reading.language])
         text = None if self._is_silent(scene) else replies.word(situation, self.organisation, spoken)
-        return Outcome(scene.reading.kind, changed, text, asked and text is not None)
+        return Outcome(scene.reading.kind, changed, text, asked if text is not None else None)
 
     def _is_silent(self, scene: _Scene) -> bool:
         """True where the provider or the network answered already, or it is too late (W-5, T-7)."""
@@ -335,11 +371,13 @@ class Inbound:
                 sealed=self.kit.vault.seal_json(
                     {"body": scene.text.body, "normalised": scene.reading.normalised}, context=context
                 ),
-                kind=ASKED_FOR_YES if outcome.asked else outcome.kind,
+                kind=outcome.kind,
                 rule=scene.reading.rule,
                 rule_version=RULE_VERSION,
                 changed=outcome.changed,
                 received_at=self.kit.now(),
+                asked=outcome.asked,
+                act_id=scene.doing.id,
             ),
         )
 

@@ -18,14 +18,16 @@ from prefs.domain.address import parse_address
 from prefs.domain.catalogue import Sender, Topic
 from prefs.domain.decision import Decision, Question, RecipientState, consent_for, decide
 from prefs.domain.ledger import ALL
-from prefs.domain.terms import Channel, MessageClass, Outcome, Reason, Source
+from prefs.domain.provider_codes import Meaning
+from prefs.domain.terms import Channel, MessageClass, Outcome, Reason
 from prefs.errors import Conflict, InvalidInput, NotFound, ProviderError
 from prefs.providers.ports import EmailProvider, Receipt, TextProvider
-from prefs.services import mailing
-from prefs.services.decisions import Answer, Asked, Decisions
-from prefs.services.kit import Kit, act, bad_address, open_address, stop
+from prefs.services import mailing, refusals
+from prefs.services.decisions import Answer, Asked, Decisions, is_timed
+from prefs.services.kit import Kit, open_address
 from prefs.services.linking import Linking
 from prefs.services.mailing import Content, Recipient
+from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
 from prefs.storage import ledger, messages, people
 from prefs.storage.messages import Queued
@@ -37,19 +39,8 @@ CLAIM_GOOD_FOR = timedelta(seconds=5)
 """A claim older than this is not acted upon: the opt-out may have come since (reliability.md section 0)."""
 
 MOST_ATTEMPTS = 6
+SEND_AGAIN_AFTER = timedelta(minutes=10)
 LONGEST_TEXT = 1600
-
-# What a provider's refusal says about the number (rules.md 5.5). Codes change without notice, so
-# they are a table; an unknown one changes nothing about the person.
-REFUSALS: dict[str, Reason] = {
-    "21610": Reason.PROVIDER_BLOCK,
-    "21211": Reason.INVALID_ADDRESS,
-    "30005": Reason.INVALID_ADDRESS,
-    "21614": Reason.NOT_SMS_CAPABLE,
-    "21635": Reason.NOT_SMS_CAPABLE,
-    "30006": Reason.NOT_SMS_CAPABLE,
-}
-
 
 # A provider's words for delivery, in ours, and which may follow which (rules.md 5.5, W-8).
 STATUS_WORDS = {"sent": "sent", "delivered": "delivered", "undelivered": "failed", "failed": "failed"}
@@ -114,6 +105,7 @@ class Sending:
 
     kit: Kit
     decisions: Decisions
+    numbers: Numbers
     linking: Linking
     organisation: Organisation
     email: EmailProvider
@@ -203,12 +195,13 @@ class Sending:
             return
         with self.kit.store.write() as connection:
             queued = messages.by_provider_id(connection, provider_id)
-            if queued is None or STATUS_ORDER[word] <= STATUS_ORDER.get(queued.status, 0):
+            if queued is None or STATUS_ORDER[word] <= STATUS_ORDER.get(queued.status, len(STATUS_ORDER)):
                 return
             messages.note(connection, queued.id, word, {"provider_code": error_code}, self.kit.now())
-            reason = REFUSALS.get(error_code or "")
-            if reason is not None:
-                self._learn_about(connection, queued, reason)
+            learnt = refusals.learn(connection, self.kit, queued, error_code) if word == "failed" else None
+            if learnt and learnt.meaning is Meaning.LATER and queued.attempts < MOST_ATTEMPTS:
+                # It never left the provider: it may go again, and is asked about afresh.
+                messages.settle(connection, queued, "queued", self.kit.now(), due_at=self.kit.now() + SEND_AGAIN_AFTER)
 
     def hand_over_due(self, limit: int = 50) -> int:
         """Hand over what is due and return how many messages were dealt with; one bad item stops nothing.
@@ -319,7 +312,10 @@ class Sending:
             sender=queued.sender,
             country=country,
         )
-        state = RecipientState(facts, country)
+        state = RecipientState(facts, country, contact.time_zone if contact else None)
+        number = self.kit.clear(known) if is_timed(question) else None
+        if number is not None:
+            state = self.numbers.now(state, parse_address(queued.channel, number), now)
         language = words.first_spoken([contact.locale if contact else None])
         return decide(question, state), Recipient(country, language, consent_for(question, state) is not None)
 
@@ -369,10 +365,9 @@ class Sending:
         queued = claimed.queued
         detail = {"provider_code": error.provider_code}
         marketing = queued.message_class is MessageClass.MARKETING
-        reason = REFUSALS.get(error.provider_code or "")
-        if reason is not None:
-            with self.kit.store.write() as connection:
-                self._learn_about(connection, queued, reason)
+        with self.kit.store.write() as connection:
+            learnt = refusals.learn(connection, self.kit, queued, error.provider_code)
+        reason = learnt.reason if learnt else None
         if reason is Reason.PROVIDER_BLOCK:
             alternative = None if marketing else Channel.EMAIL
             self._record(claimed, "blocked", reason=reason, detail={**detail, "alternative": alternative})
@@ -383,23 +378,6 @@ class Sending:
         else:
             wait = timedelta(seconds=5 * 3**queued.attempts)
             self._record(claimed, "queued", detail=detail, due_at=self.kit.now() + wait)
-
-    def _learn_about(self, connection: Connection, queued: Queued, reason: Reason) -> None:
-        """Put on record what a refusal says about the number (rules.md W-9, reliability.md item 14)."""
-        known = people.locate(connection, queued.subject)
-        if known is None:
-            return
-        doing = act(Source.PROVIDER_OPTOUT, self.kit.now(), key=f"refused:{queued.id}:{queued.fence}")
-        book = ledger.open_book(connection, [known])
-        blocked = reason is Reason.PROVIDER_BLOCK
-        number = queued.sender if blocked else None
-        facts = [
-            bad_address(doing, book, known.subject, queued.channel, reason=reason, scope=number or ALL, sender=number)
-        ]
-        if blocked and queued.message_class is MessageClass.MARKETING:
-            log.error("provider_knew_an_opt_out_we_did_not", extra={"message_id": queued.id})
-            facts.append(stop(doing, book, known.subject, queued.channel, sender=number))
-        ledger.append(connection, book, facts)
 
     def _record(
         self,

@@ -7,7 +7,8 @@ Adds stops and numbers that changed hands, nothing else: no opt-in ever comes fr
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import islice
 
 from prefs.domain.address import parse_address
 from prefs.domain.keywords import read_keyword
@@ -16,8 +17,8 @@ from prefs.errors import InvalidAddress
 from prefs.providers.ports import LoggedText, TextLog
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.kit import Kit, act, bad_address, stop
+from prefs.services.numbers import Numbers
 from prefs.storage import inbound, ledger, marks, people
-from prefs.storage.people import Wanted
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Sync:
 
     kit: Kit
     inbound: Inbound
+    numbers: Numbers
     log: TextLog
 
     def run(self, *, dry_run: bool = False) -> Drift:
@@ -147,34 +149,12 @@ class Sync:
                 self._move(DEACTIVATIONS, now.replace(year=day.year, month=day.month, day=day.day))
             day += timedelta(days=1)
 
-    def _deactivated(self, numbers: Iterable[str], day: object, *, dry_run: bool) -> int:
-        found, chunk = 0, []
-        for number in numbers:
-            chunk.append(number)
-            if len(chunk) == _CHUNK:
-                found += self._mark_deactivated(chunk, day, dry_run=dry_run)
-                chunk = []
-        return found + self._mark_deactivated(chunk, day, dry_run=dry_run)
-
-    def _mark_deactivated(self, numbers: list[str], day: object, *, dry_run: bool) -> int:
-        """Note which of these numbers that we know were given up; numbers we do not know are not kept."""
-        wanted: list[Wanted] = []
-        for number in numbers:
-            try:
-                wanted.append(self.kit.wanted(parse_address(Channel.SMS, number)))
-            except InvalidAddress:
-                log.warning("deactivated_number_unreadable")
-        with self.kit.store.write() as connection:
-            keys = [key for one in wanted for key in one.keys]
-            known = {one.subject: one for one in people.find(connection, keys, lock=True).values()}
-            if not known or dry_run:
-                return len(known)
-            book = ledger.open_book(connection, known.values())
-            facts = []
-            for one in known.values():
-                doing = act(Source.PROVIDER_OPTOUT, self.kit.now(), key=f"deactivated:{day}:{one.subject}")
-                facts.append(bad_address(doing, book, one.subject, Channel.SMS, reason=Reason.NUMBER_REASSIGNED))
-            return len(ledger.append(connection, book, facts))
+    def _deactivated(self, numbers: Iterable[str], day: date, *, dry_run: bool) -> int:
+        waiting, key = iter(numbers), f"deactivated:{day}"
+        found = 0
+        while chunk := list(islice(waiting, _CHUNK)):
+            found += self.numbers.note_lost(chunk, source=Source.PROVIDER_OPTOUT, key=key, dry_run=dry_run)
+        return found
 
     def _mark(self, name: str) -> datetime | None:
         with self.kit.store.read() as connection:

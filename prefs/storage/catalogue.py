@@ -94,6 +94,7 @@ def _sender(row: Any) -> Sender:
         default=body.get("default", True),
         inbound=tuple(_texts(body.get("inbound", ()))),
         answers=body.get("answers", "service"),
+        clarify=body.get("clarify", False),
         groups={int(group): topic for group, topic in body.get("groups", {}).items()},
         retired=row.retired,
     )

@@ -1,9 +1,10 @@
 """Inbound texts, kept with how they were read (rules.md S-5), and what could not be read at all."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from prefs.storage.people import insert_new
 from prefs.storage.tables import inbound_text, quarantine
@@ -23,6 +24,25 @@ class KeptText:
     rule_version: str
     changed: bool
     received_at: datetime
+    asked: str | None = None
+    act_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingText:
+    """A text that waits for a person; ``sealed`` is None once its words were forgotten."""
+
+    id: int
+    provider_id: str
+    subject: int
+    channel: str
+    sender: int | None
+    sealed: bytes | None
+    rule: str
+    changed: bool
+    act_id: str | None
+    received_at: datetime
+    handled_at: datetime | None
 
 
 def is_new(connection: Connection, provider_id: str) -> bool:
@@ -42,13 +62,51 @@ def provider_ids(connection: Connection, subject: int, kind: str) -> list[str]:
     return list(connection.execute(query.order_by(inbound_text.c.id.desc()).limit(10)).scalars())
 
 
-def last_of(connection: Connection, subject: int, kind: str, sender: int | None) -> datetime | None:
-    """Return when a person's last text of one kind reached a sender, or None."""
-    query = select(func.max(inbound_text.c.received_at)).where(
-        inbound_text.c.subject == subject, inbound_text.c.kind == kind, inbound_text.c.sender == sender
+def last_asked(connection: Connection, subject: int, question: str, sender: int | None) -> tuple[datetime, str] | None:
+    """Return when a person's text was last answered with a question, and that text's act, or None."""
+    query = (
+        select(inbound_text.c.received_at, inbound_text.c.act_id)
+        .where(inbound_text.c.subject == subject, inbound_text.c.asked == question, inbound_text.c.sender == sender)
+        .order_by(inbound_text.c.id.desc())
+        .limit(1)
     )
-    found: datetime | None = connection.execute(query).scalar()
-    return found
+    row = connection.execute(query).first()
+    return (row.received_at, row.act_id or "") if row else None
+
+
+def waiting(connection: Connection, kind: str, *, after: int = 0, limit: int = 50) -> list[WaitingText]:
+    """Return texts of one kind that nobody has looked at yet, oldest first."""
+    query = (
+        select(inbound_text)
+        .where(inbound_text.c.kind == kind, inbound_text.c.handled_at.is_(None), inbound_text.c.id > after)
+        .order_by(inbound_text.c.id)
+        .limit(limit)
+    )
+    return [_waiting(row) for row in connection.execute(query)]
+
+
+def count_waiting(connection: Connection, kind: str) -> int:
+    """Return how many texts of one kind wait for a person."""
+    query = select(func.count()).where(inbound_text.c.kind == kind, inbound_text.c.handled_at.is_(None))
+    number: int = connection.execute(query).scalar_one()
+    return number
+
+
+def read_text(connection: Connection, number: int) -> WaitingText | None:
+    """Return one text, locked, or None."""
+    query = select(inbound_text).where(inbound_text.c.id == number).with_for_update()
+    row = connection.execute(query).one_or_none()
+    return _waiting(row) if row else None
+
+
+def settle_text(connection: Connection, number: int, verdict: str, actor: str, now: datetime) -> None:
+    """Note what a person made of a text."""
+    values = {"verdict": verdict, "handled_by": actor, "handled_at": now}
+    connection.execute(update(inbound_text).where(inbound_text.c.id == number).values(values))
+
+
+def _waiting(row: Row[Any]) -> WaitingText:
+    return WaitingText(**{one.name: getattr(row, one.name) for one in fields(WaitingText)})
 
 
 def set_aside(connection: Connection, item_key: str, provider: str, problem: str, sealed: bytes, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
@@ -119,6 +119,16 @@ def note(connection: Connection, message_id: str, status: str, detail: dict[str,
     """Set a message's status with a history line."""
     connection.execute(update(message).where(message.c.id == message_id).values(status=status))
     _note(connection, message_id, status, detail, now)
+
+
+def days_with_codes(connection: Connection, subject: int, codes: set[str], since: datetime) -> set[date]:
+    """Return the days on which a person's messages met one of these provider codes."""
+    query = (
+        select(message_event.c.at, message_event.c.detail)
+        .join(message, message.c.id == message_event.c.message_id)
+        .where(message.c.subject == subject, message_event.c.at >= since)
+    )
+    return {row.at.date() for row in connection.execute(query) if row.detail.get("provider_code") in codes}
 
 
 def _note(connection: Connection, message_id: str, status: str, detail: dict[str, Any], now: datetime) -> None:

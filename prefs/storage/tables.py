@@ -194,7 +194,13 @@ inbound_text = Table(
     Column("rule_version", String(32), nullable=False),
     Column("changed", Boolean(create_constraint=False), nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
+    Column("asked", String(8)),
+    Column("act_id", String(64)),
+    Column("handled_at", UtcDateTime),
+    Column("handled_by", String(64)),
+    Column("verdict", String(16)),
     Index(None, "subject", "received_at"),
+    Index(None, "kind", "handled_at"),
 )
 
 quarantine = Table(

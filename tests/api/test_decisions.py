@@ -22,7 +22,7 @@ def test_an_answer_has_every_field_of_the_contract(world: World) -> None:
     ]  # fmt: skip
     assert answer | {"id": 0, "policy_version": 0} == {
         "id": 0, "allowed": False, "outcome": "blocked", "reason": "unsubscribed", "channel": "email", "to": ADA,
-        "topic": "product-offers", "message_class": "marketing", "scope": "all", "since": "2026-11-24T12:00:00Z",
+        "topic": "product-offers", "message_class": "marketing", "scope": "all", "since": "2026-11-24T17:00:00Z",
         "not_before": None, "alternative": None, "suppression_id": "sup_1", "ledger_position": 1, "policy_version": 0,
     }  # fmt: skip
 

@@ -73,7 +73,7 @@ def test_a_batch_says_per_item_what_became_of_it(world: World) -> None:
 def test_a_consent_never_outranks_a_later_opt_out(world: World) -> None:  # contract D7, rules.md T-10
     world.text("STOP")
 
-    for occurred_at in (None, "2026-11-24T11:00:00Z", "2026-11-24T12:00:00Z"):
+    for occurred_at in (None, "2026-11-24T16:00:00Z", "2026-11-24T17:00:00Z"):
         answer = world.consent(**({"occurred_at": occurred_at} if occurred_at else {}))
         assert (answer.status_code, answer.json["code"]) == (409, "later_opt_out")
 

@@ -117,7 +117,7 @@ class ProviderDouble:
             "messaging_service_sid": form.get("MessagingServiceSid"),
             "body": form["Body"],
             "status": "accepted",
-            "date_sent": "Tue, 24 Nov 2026 12:00:00 +0000",
+            "date_sent": "Tue, 24 Nov 2026 17:00:00 +0000",
             "num_segments": "1",
             "num_media": "0",
             "direction": "outbound-api",

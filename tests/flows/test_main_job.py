@@ -85,7 +85,7 @@ def test_a_spam_report_stops_all_marketing_and_only_the_person_ends_it(world: Wo
     assert world.decide()["reason"] == "complaint"
     assert world.decide(topic="activity")["allowed"] is True
     world.clock.forward(hours=1)
-    refused = world.consent("email", ADA, "product-offers", occurred_at="2026-11-24T12:30:00Z")
+    refused = world.consent("email", ADA, "product-offers", occurred_at="2026-11-24T17:30:00Z")
     assert (refused.status_code, refused.json["code"]) == (409, "later_opt_out")
 
 

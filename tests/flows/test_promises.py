@@ -78,7 +78,7 @@ def test_promise_5_the_later_event_wins_in_any_order(build_world: Callable[..., 
     for order in ((older, newer), (newer, older)):
         world.events(*order)
 
-    assert world.decide()["since"] == "2026-11-24T13:00:00Z"
+    assert world.decide()["since"] == "2026-11-24T18:00:00Z"
 
 
 def test_promise_6_nothing_tells_whether_an_address_is_known(world: World) -> None:

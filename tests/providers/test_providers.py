@@ -46,7 +46,7 @@ def test_the_providers_own_time_of_a_text_is_read(texts: TwilioTexts) -> None:
     sent = texts.message_times(str(sid)).sent_at
 
     assert sent is not None
-    assert sent.isoformat() == "2026-11-24T12:00:00+00:00"
+    assert sent.isoformat() == "2026-11-24T17:00:00+00:00"
 
 
 def test_an_opted_out_number_is_refused_for_good_with_its_code(double: ProviderDouble, texts: TwilioTexts) -> None:

@@ -247,6 +247,73 @@ def test_w8_reports_in_any_order_never_move_back(world: World, carrier: Carrier,
     assert world.entries() == []
 
 
+REPORTED = [
+    pytest.param("21610", "unsubscribed", "provider_block", id="an opt-out the provider holds"),
+    pytest.param("63014", "unsubscribed", "provider_block", id="blocked by the person"),
+    pytest.param("21211", "invalid_address", "invalid_address", id="no number"),
+    pytest.param("21614", "not_sms_capable", "not_sms_capable", id="not a mobile"),
+    pytest.param("21635", "not_sms_capable", "not_sms_capable", id="a landline"),
+    pytest.param("30006", "not_sms_capable", "not_sms_capable", id="unreachable carrier"),
+    pytest.param("30005", "number_reassigned", "number_reassigned", id="in nobody's hands: the consent is stale too"),
+    pytest.param("30003", None, None, id="out of reach once"),
+    pytest.param("30004", None, None, id="blocked message"),
+    pytest.param("30007", None, None, id="filtered: our own fault"),
+    pytest.param("63017", None, None, id="our rate limit"),
+    pytest.param("99999", None, None, id="unknown"),
+]
+
+
+@pytest.mark.parametrize(("code", "marketing", "service"), REPORTED)
+def test_w8_w9_each_code_of_a_delivery_report_teaches_what_its_row_says(
+    world: World, carrier: Carrier, code: str, marketing: str | None, service: str | None
+) -> None:
+    for topic, expected in (("events", marketing), ("account", service)):
+        world.consent()
+        sent = send(world, topic, BEN, "sms")
+        world.services.sending.hand_over_due()
+        world.services.sending.report(f"id-{len(carrier.taken)}", "undelivered", code)
+
+        assert status(world, sent) in {"failed", "queued"}
+        assert world.decide("sms", BEN, topic)["reason"] == expected
+        forget(world)
+
+
+def forget(world: World) -> None:
+    """End everything on record about Ben, so that the next topic starts afresh."""
+    from sqlalchemy import delete
+
+    from prefs.storage.tables import address, message, message_event, standing
+
+    with world.services.kit.store.write() as connection:
+        for table in (message_event, message, standing, address):
+            connection.execute(delete(table))
+
+
+def test_a_number_out_of_reach_on_three_days_is_bad_and_on_two_is_not(world: World, carrier: Carrier) -> None:
+    for expected in (None, None, "invalid_address"):
+        send(world, "account", BEN, "sms")
+        world.services.sending.hand_over_due()
+        for _ in range(3):
+            world.services.sending.report(f"id-{len(carrier.taken)}", "undelivered", "30003")
+        assert world.decide("sms", BEN, "account")["reason"] == expected
+        world.clock.forward(days=1)
+
+
+def test_a_full_queue_sends_again_and_asks_again_first(world: World, carrier: Carrier) -> None:  # rules.md 5.5, 30001
+    world.consent()
+    first = send(world, "events", BEN, "sms")
+    world.services.sending.hand_over_due()
+    for _ in range(2):
+        world.services.sending.report("id-1", "undelivered", "30001")
+    assert status(world, first) == "queued"
+    world.text("STOP")
+    world.clock.forward(minutes=11)
+
+    world.services.sending.hand_over_due()
+
+    assert (status(world, first), len(carrier.taken)) == ("blocked", 1)
+
+
 def test_caller_placeholders_are_filled_and_nothing_else_is_a_template(world: World, carrier: Carrier) -> None:  # V18
     request = MessageRequest(
         channel=Channel.EMAIL, to=ADA, topic="events", subject="{{7*7}}", text="{{7*7}} {{unsubscribe_url}} ${7*7}"

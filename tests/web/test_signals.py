@@ -33,7 +33,7 @@ def test_g8_it_neither_ends_an_opt_out_nor_is_ended_by_a_consent(world: World) -
     world.client.get(world.link(), headers=GPC)
     assert world.decide()["allowed"] is False
 
-    world.consent("email", "ada@example.com", "product-offers", occurred_at="2026-11-24T12:00:00Z")
+    world.consent("email", "ada@example.com", "product-offers", occurred_at="2026-11-24T17:00:00Z")
 
     assert [entry.act for entry in world.entries()][-1] is not Act.LIFT
     world.client.get(world.link(), headers=GPC)

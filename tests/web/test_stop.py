@@ -75,7 +75,7 @@ def test_a_known_address_gets_the_record_with_a_way_back(world: World) -> None: 
     mail = world.mails()[0]
     assert mail.subject == "We have stopped our marketing emails"
     assert f"Reference: {reference}" in mail.text
-    assert "You asked us to stop on 24 November 2026 at 12:00 UTC." in mail.text
+    assert "You asked us to stop on 24 November 2026 at 17:00 UTC." in mail.text
     assert "a••@example.com" in mail.text
     assert "List-Unsubscribe" not in mail.headers
     world.clock.forward(minutes=1)
@@ -91,7 +91,7 @@ def test_only_a_known_address_is_sent_a_link_and_it_is_a_service_mail(world: Wor
     assert page.count("a link is on its way. It works for 24 hours.") == 2
     mail = world.mails()[0]
     assert mail.message_class == "transactional"
-    assert "It works until 25 November 2026 at 12:00 UTC." in mail.text
+    assert "It works until 25 November 2026 at 17:00 UTC." in mail.text
     assert world.mails("stranger@example.com") == []
     assert len(world.services.outbox.messages()) == 1
 

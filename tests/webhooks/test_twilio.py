@@ -178,7 +178,7 @@ def test_t4_a_stop_to_a_marketing_sender_leaves_service_texts(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("today", "allowed"), [("2027-01-30T12:00:00+00:00", True), ("2027-01-31T12:00:00+00:00", False)]
+    ("today", "allowed"), [("2027-01-30T17:00:00+00:00", True), ("2027-01-31T17:00:00+00:00", False)]
 )
 def test_t6_from_the_set_date_any_stop_ends_every_text(
     build_world: Callable[..., World], clock: Clock, today: str, allowed: bool
@@ -322,3 +322,145 @@ def test_t7_no_answer_is_longer_than_one_part_or_leaves_gsm_7() -> None:
         text = replies.word(situation, longest, reference="NW-7K3M-92QD", link="https://nwi.example/p/" + "x" * 54)
         assert len(text) <= replies.LONGEST
         assert replies.not_gsm_7(text) == []
+
+
+CLARIFIES = """[[sender]]
+slug = "service-sms"
+channel = "sms"
+message_class = "transactional"
+address = "+15550100002"
+clarify = true
+"""
+
+
+@pytest.fixture
+def asking(world: World) -> World:
+    """A world whose service sender asks what a STOP was meant for."""
+    present = next(s for s in world.services.kit.catalogue.senders if s.address == SERVICE_NUMBER)
+    world.services.kit.catalogues.apply(CLARIFIES.replace("service-sms", present.slug))
+    return world
+
+
+def test_t5_a_stop_to_a_service_sender_ends_every_text_and_names_another_way(world: World) -> None:
+    answer = world.text("STOP", to=SERVICE_NUMBER)
+
+    blocked = world.decide("sms", BEN, "account")
+    assert (blocked["reason"], blocked["alternative"]) == ("revoked_in_reply", "postal")
+    assert "no more texts from us" in answer.text
+
+
+def test_t6a_asked_what_was_meant_and_no_answer_everything_stays_blocked(asking: World) -> None:
+    assert "reply KEEP" in asking.text("STOP", to=SERVICE_NUMBER).text
+    asking.clock.forward(days=30)
+
+    assert asking.decide("sms", BEN, "account")["reason"] == "revoked_in_reply"
+
+
+@pytest.mark.parametrize("words", ["KEEP", "keep reminders please", "Keep appointments.", "citas", "Termine"])
+def test_t6a_keep_restores_appointments_and_no_marketing(asking: World, words: str) -> None:
+    asking.consent()
+    asking.text("STOP", to=SERVICE_NUMBER)
+
+    asking.text(words, to=SERVICE_NUMBER)
+
+    assert asking.decide("sms", BEN, "account")["allowed"] is True
+    assert asking.decide("sms", BEN, "events")["reason"] == "unsubscribed"
+
+
+def test_t6a_keep_is_conversation_where_nobody_asked_or_too_long_ago(asking: World) -> None:
+    asking.text("KEEP", to=SERVICE_NUMBER)
+    assert asking.entries() == []
+    asking.text("STOP", to=SERVICE_NUMBER)
+    asking.clock.forward(days=8)
+
+    asking.text("KEEP", to=SERVICE_NUMBER)
+
+    assert asking.decide("sms", BEN, "account")["reason"] == "revoked_in_reply"
+
+
+def test_t6a_a_stop_after_keep_stops_again(asking: World) -> None:
+    for words in ("STOP", "KEEP", "STOP"):
+        asking.text(words, to=SERVICE_NUMBER)
+        asking.clock.forward(minutes=1)
+
+    assert asking.decide("sms", BEN, "account")["reason"] == "revoked_in_reply"
+
+
+def test_a_short_code_answers_every_stop_and_a_long_code_the_first(world: World) -> None:  # rules.md section 4
+    first, second = (world.text("STOP", to="55555").text for _ in range(2))
+
+    assert "no more" in first
+    assert "already stopped" in second
+
+
+def test_where_appointments_share_the_number_the_answer_does_not_promise_them(world: World) -> None:  # ux.md section 5
+    for sender in world.services.kit.catalogue.senders:
+        if sender.address == SERVICE_NUMBER:
+            world.services.kit.catalogues.apply(
+                f'[[sender]]\nslug = "{sender.slug}"\nchannel = "sms"\nmessage_class = "transactional"\n'
+                f'address = "{MARKETING_NUMBER}"\n'
+            )
+
+    assert "appointment" not in world.text("STOP").text
+
+
+def test_t7_after_five_minutes_nothing_is_answered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_writes(world, monkeypatch)
+    world.text("STOP")
+    monkeypatch.undo()
+    world.clock.forward(minutes=6)
+
+    world.services.upkeep.run_once()
+
+    assert world.mails(BEN) == []
+    assert world.decide("sms", BEN, "events")["reason"] == "unsubscribed"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("ARRET", "plus de SMS"), ("ALTO", "ya no le enviamos"), ("Abmelden", "keine Werbe-SMS"), ("sair", "publicidade")],
+)
+def test_s4_the_answer_is_in_the_language_of_the_keyword(world: World, words: str, said: str) -> None:
+    assert said in world.text(words).text
+
+
+def test_the_offending_letter_of_a_setting_is_named() -> None:
+    from prefs.services import replies
+    from prefs.services.organisation import Organisation
+
+    (problem,) = replies.problems(Organisation("Northwind – Imaging", "x", "555 0100", "privacy@northwind.example"))
+
+    assert "PREFS_ORG_NAME holds “–” (U+2013)" in problem
+    assert replies.problems(Organisation("Northwind Imaging", "x", "555 0100", "privacy@northwind.example")) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_s3_stops_and_starts_in_any_order_of_arrival_are_what_the_fold_says(world: World, seed: int) -> None:
+    """Texts come in some order at some times; what stands is the fold of what was written, on both senders."""
+    import random
+
+    from prefs.domain.ledger import fold
+
+    chance = random.Random(seed)
+    world.consent()
+    for _ in range(6):
+        world.text(
+            chance.choice(["STOP", "START", "stop please", "HELP"]),
+            to=chance.choice([MARKETING_NUMBER, SERVICE_NUMBER]),
+        )
+        world.clock.forward(seconds=chance.choice([0, 1, 60]))
+
+    entries = world.entries()
+    last = {
+        to: next((e for e in reversed(entries) if e.sender == number_of(world, to)), None)
+        for to in (MARKETING_NUMBER, SERVICE_NUMBER)
+    }
+    stopped = any(entry is not None and entry.act == "opt_out" for entry in last.values())
+    assert world.decide("sms", BEN, "events")["allowed"] is not stopped
+    assert any(fact.reason for fact in fold(entries)) is stopped
+
+
+def number_of(world: World, address: str) -> int:
+    sender = world.services.kit.catalogue.sender_receiving(address, None)
+    assert sender is not None
+    return sender.number
