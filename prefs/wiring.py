@@ -25,6 +25,7 @@ from prefs.services.mailbox import Mailbox
 from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
 from prefs.services.passwords import Passwords
+from prefs.services.persons import Persons
 from prefs.services.preferences import Preferences
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
@@ -83,6 +84,7 @@ class Services:
     sessions: Sessions
     audit: Audit
     approvals: Approvals
+    persons: Persons
 
     @property
     def base_url(self) -> str:
@@ -199,6 +201,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         sessions=Sessions(kit, passwords, team),
         audit=Audit(store),
         approvals=Approvals(kit),
+        persons=Persons(kit, decisions),
     )
 
 

@@ -4,6 +4,7 @@ import calendar
 from datetime import date, timedelta
 
 _DAYS = timedelta(days=30)
+_SATURDAY = 5
 
 
 def answer_by(received: date) -> date:
@@ -12,6 +13,24 @@ def answer_by(received: date) -> date:
     A month from 31 January ends on the last day of February.
     """
     return min(received + _DAYS, months_after(received, 1))
+
+
+REVOCATION_DAYS = 10
+"""Business days a revocation that staff received may take (47 CFR 64.1200(a)(10); rules.md T-9)."""
+
+
+def business_days_after(day: date, number: int) -> date:
+    """Return the day some business days later: Monday to Friday count, holidays too (the earliest reading)."""
+    while number:
+        day += timedelta(days=1)
+        number -= day.weekday() < _SATURDAY
+    return day
+
+
+def business_days_between(first: date, last: date) -> int:
+    """Return how many business days lie behind ``first`` up to ``last``; 0 where ``last`` is not later."""
+    days = (first + timedelta(days=one) for one in range(1, (last - first).days + 1))
+    return sum(day.weekday() < _SATURDAY for day in days)
 
 
 # What an implied consent rests on, and the months it lasts (CASL s.10; rules.md 2.2, K-1).

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from prefs.domain.ledger import Entry, Standing, fold, with_id
+from prefs.domain.references import act_number
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, Channel, ConsentKind, Reason
 from prefs.storage import people
 from prefs.storage.people import CHUNK, KnownAddress, insert_new
-from prefs.storage.tables import address, contact, ledger_entry, standing
+from prefs.storage.tables import act_reference, address, contact, ledger_entry, standing
 
 _TICK = timedelta(microseconds=1)
 
@@ -85,6 +86,7 @@ def append(connection: Connection, book: Book, entries: Sequence[Entry]) -> list
     for entry in added:
         book.entries[entry.subject].append(entry)
     _mark_last(connection, added)
+    _note_references(connection, added)
     restate(connection, book, _touched(book, {entry.subject for entry in added}))
     return added
 
@@ -134,6 +136,48 @@ def entry_numbered(connection: Connection, number: int) -> Entry | None:
     return _entry(row) if row else None
 
 
+def entries_numbered(connection: Connection, numbers: Iterable[int]) -> dict[int, Entry]:
+    """Return entries by their place in the ledger; what there is not is absent."""
+    query = select(ledger_entry).where(ledger_entry.c.id.in_(list(numbers)))
+    return {row.id: _entry(row) for row in connection.execute(query)}
+
+
+def referred(connection: Connection, number: int) -> list[Entry]:
+    """Return the first entry about each subject of the acts that share this reference's number."""
+    query = (
+        select(ledger_entry)
+        .join(act_reference, act_reference.c.entry_id == ledger_entry.c.id)
+        .where(act_reference.c.number == number)
+        .order_by(ledger_entry.c.id)
+    )
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def page_of(
+    connection: Connection,
+    subjects: Iterable[int],
+    limit: int,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+) -> list[Entry]:
+    """Return entries about these subjects newest first: older than ``before``, or the next newer than ``after``."""
+    query = select(ledger_entry).where(ledger_entry.c.subject.in_(list(subjects))).limit(limit)
+    if after is not None:
+        newer = query.where(ledger_entry.c.id > after).order_by(ledger_entry.c.id)
+        return [_entry(row) for row in connection.execute(newer)][::-1]
+    if before is not None:
+        query = query.where(ledger_entry.c.id < before)
+    return [_entry(row) for row in connection.execute(query.order_by(ledger_entry.c.id.desc()))]
+
+
+def count_of(connection: Connection, subjects: Iterable[int]) -> int:
+    """Return how many entries there are about these subjects."""
+    query = select(func.count()).where(ledger_entry.c.subject.in_(list(subjects)))
+    number: int = connection.execute(query).scalar_one()
+    return number
+
+
 def known_keys(connection: Connection, entry_keys: Sequence[str]) -> set[str]:
     """Return which of these entry keys the ledger already has."""
     found: set[str] = set()
@@ -168,6 +212,14 @@ def _mark_last(connection: Connection, added: Sequence[Entry]) -> None:
         statement = update(table).where(table.c.subject == bindparam("who")).values(last_entry=bindparam("number"))
         if values:
             connection.execute(statement, values)
+
+
+def _note_references(connection: Connection, added: Sequence[Entry]) -> None:
+    """Let the reference of each act lead back to it: one row an act and subject."""
+    first = {(entry.act_id, entry.subject): entry.id for entry in sorted(added, key=lambda entry: -entry.id)}
+    rows = [{"number": act_number(act_id), "entry_id": number} for (act_id, _), number in first.items()]
+    if rows:
+        connection.execute(act_reference.insert(), rows)
 
 
 def _load(connection: Connection, subjects: set[int]) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006_console"
-down_revision = "0002_choices"
+down_revision = "0003_texts"
 branch_labels = None
 depends_on = None
 

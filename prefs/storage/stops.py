@@ -1,0 +1,103 @@
+"""The suppression list: opt-outs that stand, newest first, by reason, source and channel."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, exists, or_, select
+
+from prefs.domain.ledger import Entry
+from prefs.domain.reasons import SUPPRESSION_REASONS
+from prefs.domain.terms import Channel, Reason
+from prefs.storage import ledger, merging
+from prefs.storage.tables import ledger_entry, standing
+
+EVERY_CHANNEL = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class StopFilter:
+    """What to look for; None means any. ``channel`` ``any`` is a stop on every channel at once.
+
+    ``subjects`` are one person's; then the other filters only leave rows out.
+    """
+
+    reason: Reason | None = None
+    source: str | None = None
+    channel: str | None = None
+    subjects: tuple[int, ...] | None = None
+
+
+def page(
+    connection: Connection,
+    wanted: StopFilter,
+    now: datetime,
+    limit: int,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+) -> list[Entry]:
+    """Return the entries whose stop stands, newest first: older than ``before``, or the next newer than ``after``."""
+    reasons = [wanted.reason] if wanted.reason else sorted(SUPPRESSION_REASONS)
+    channels = [wanted.channel] if wanted.channel else [EVERY_CHANNEL, *Channel]
+    ranges = [
+        _range(wanted, _of(reason, channel), now, before, after) for reason, channel in product(reasons, channels)
+    ]
+    if wanted.subjects is not None:
+        # One person has few entries: the index of subjects finds them, and the rest is left out.
+        theirs = or_(*(_of(reason, channel) for reason, channel in product(reasons, channels)))
+        ranges = [_range(wanted, ledger_entry.c.subject.in_(wanted.subjects) & theirs, now, before, after)]
+    numbers = [place[0] for place in merging.newest(connection, ranges, ["id"], limit, forward=after is not None)]
+    found = ledger.entries_numbered(connection, numbers)
+    return [found[number] for number in numbers]
+
+
+def standing_numbers(connection: Connection, numbers: Iterable[int]) -> set[int]:
+    """Return which of these entries still stand."""
+    query = select(standing.c.entry_id).where(standing.c.entry_id.in_(list(numbers)))
+    return set(connection.execute(query).scalars())
+
+
+def held_back(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, dict[str, datetime]]:
+    """Return since when addresses are ``erased`` or ``restricted``, by key; others are absent."""
+    found: dict[bytes, dict[str, datetime]] = {}
+    marked = standing.c.fact.in_((str(Reason.ERASED), str(Reason.RESTRICTED)))
+    query = select(standing.c.address_key, standing.c.fact, standing.c.effective_at)
+    for row in connection.execute(query.where(standing.c.address_key.in_(list(keys)), marked)):
+        found.setdefault(row.address_key, {})[row.fact] = row.effective_at
+    return found
+
+
+def sources(connection: Connection) -> list[str]:
+    """Return each source that entries came from, in order: one short read a source, however many entries."""
+    found: list[str] = []
+    while True:
+        query = select(ledger_entry.c.source).order_by(ledger_entry.c.source).limit(1)
+        following = connection.execute(query.where(ledger_entry.c.source > found[-1]) if found else query).scalar()
+        if following is None:
+            return found
+        found.append(following)
+
+
+def _of(reason: str, channel: str) -> ColumnElement[bool]:
+    of_channel = ledger_entry.c.channel
+    fitting = of_channel.is_(None) if channel == EVERY_CHANNEL else of_channel == str(channel)
+    return (ledger_entry.c.reason == str(reason)) & fitting
+
+
+def _range(
+    wanted: StopFilter, within: ColumnElement[bool], now: datetime, before: int | None, after: int | None
+) -> Select[Any]:
+    row = ledger_entry.c
+    conditions = [within]
+    if wanted.source:
+        conditions.append(row.source == wanted.source)
+    if before is not None:
+        conditions.append(row.id < before)
+    if after is not None:
+        conditions.append(row.id > after)
+    conditions.append(row.until.is_(None) | (row.until > now))
+    conditions.append(exists().where(standing.c.entry_id == row.id))
+    return select(row.id).where(*conditions)
