@@ -20,6 +20,7 @@ from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
 from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
+from prefs.services.letters import Letters
 from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
 from prefs.services.numbers import Numbers
@@ -34,6 +35,7 @@ from prefs.services.sending import Sending
 from prefs.services.sessions import Sessions
 from prefs.services.signals import Signals
 from prefs.services.staff import Team
+from prefs.services.stop_list import StopList
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
@@ -85,6 +87,8 @@ class Services:
     audit: Audit
     approvals: Approvals
     persons: Persons
+    letters: Letters
+    stop_list: StopList
 
     @property
     def base_url(self) -> str:
@@ -154,6 +158,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     )
     inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
     errands = Errands(kit, sending, linking, organisation)
+    suppressions, approvals = Suppressions(kit, errands), Approvals(kit)
     unsubscribe = Unsubscribe(kit, errands)
     preferences = Preferences(kit, errands)
     stop_page = StopPage(kit, errands)
@@ -179,7 +184,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         mailbox=Mailbox(kit, unsubscribe),
         wordings=Wordings(store),
         retention=retention,
-        suppressions=Suppressions(kit, errands),
+        suppressions=suppressions,
         contacts=Contacts(kit),
         numbers=numbers,
         inbound=inbound,
@@ -200,8 +205,10 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         team=team,
         sessions=Sessions(kit, passwords, team),
         audit=Audit(store),
-        approvals=Approvals(kit),
+        approvals=approvals,
         persons=Persons(kit, decisions),
+        letters=Letters(kit, errands),
+        stop_list=StopList(kit, suppressions, approvals),
     )
 
 

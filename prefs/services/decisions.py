@@ -218,6 +218,10 @@ class Decisions:
             country=asked.country,
         )
 
+    def receipt(self, question: Question, address_key: bytes, position: int, state: RecipientState) -> str:
+        """Return the id of a decision that another service took under its own locks."""
+        return self.receipts.make(Receipt(question, address_key, position, state, self.policy_version()))
+
     def policy_version(self) -> str:
         """Return the edition of rules and catalogue that answers now."""
         return f"{POLICY}.{self.kit.catalogue.revision}"

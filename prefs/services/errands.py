@@ -30,6 +30,23 @@ from prefs.storage.people import KnownAddress
 
 LINK_GOOD_FOR = timedelta(hours=24)
 RECORD = "record:"
+
+
+def _(text: str) -> str:
+    """Mark a text for the catalogues; it is looked up when it is said."""
+    return text
+
+
+ALL_MARKETING: dict[Channel | None, str] = {
+    None: _("All marketing, on every channel"),
+    Channel.EMAIL: _("All marketing emails"),
+    Channel.SMS: _("All marketing texts"),
+    Channel.VOICE: _("All marketing calls"),
+    Channel.WHATSAPP: _("All marketing by WhatsApp"),
+    Channel.PUSH: _("All push notifications"),
+    Channel.POSTAL: _("All marketing letters"),
+}
+
 _CHANNEL = {AddressKind.EMAIL: Channel.EMAIL, AddressKind.PHONE: Channel.SMS}
 
 
@@ -42,10 +59,19 @@ class Errands:
     linking: Linking
     organisation: Organisation
 
-    def send_record(self, connection: Connection, known: KnownAddress, act_id: str, language: str) -> None:
-        """Queue M1 about one act, once."""
-        payload = {"key": known.key.hex(), "act": act_id, "language": language}
-        jobs.add(connection, "record", payload, key=RECORD + act_id, now=self.kit.now())
+    def send_record(
+        self, connection: Connection, known: KnownAddress, act_id: str, language: str, *, once: str | None = None
+    ) -> None:
+        """Queue M1 about one act, once; ``once`` where several addresses get the record of one act."""
+        payload = {"key": known.key.hex(), "act": act_id, "language": language, "once": once or act_id}
+        jobs.add(connection, "record", payload, key=RECORD + payload["once"], now=self.kit.now())
+
+    def send_changes(
+        self, connection: Connection, known: KnownAddress, act_id: str, language: str, *, once: str
+    ) -> None:
+        """Queue M3 about an act of the staff that stopped a part of marketing, once."""
+        payload = {"key": known.key.hex(), "act": act_id, "language": language, "once": once}
+        jobs.add(connection, "changes", payload, key=f"changes:{once}", now=self.kit.now())
 
     def send_link(self, connection: Connection, key: bytes, language: str, *, once: str) -> None:
         """Queue M2 to the address behind a key."""
@@ -71,6 +97,7 @@ class Errands:
         """Return who runs which errand."""
         return {
             "record": self._record,
+            "changes": self._changes,
             "link": self._link,
             "confirm": self._confirm,
             "request": self._request,
@@ -87,7 +114,35 @@ class Errands:
             if not acted:
                 return
             content = self._record_content(connection, known, book.of(known), acted, language)
-            self.sending.notify(connection, known, _CHANNEL[known.kind], content, key=RECORD + payload["act"])
+            self.sending.notify(
+                connection, known, _CHANNEL[known.kind], content, key=RECORD + payload.get("once", payload["act"])
+            )
+
+    def _changes(self, payload: dict[str, Any]) -> None:
+        with self.kit.store.write() as connection:
+            known = self._known(connection, bytes.fromhex(payload["key"]))
+            if known is None or known.kind is not AddressKind.EMAIL:
+                return
+            language = self._language(connection, known, payload["language"])
+            acted = [e for e in ledger.open_book(connection, [known]).of(known) if e.act_id == payload["act"]]
+            if not acted:
+                return
+            stopped = words.gettext(language, "Stopped")
+            notice = notices.changed(
+                language,
+                at=acted[0].occurred_at,
+                changes=tuple(f"{stopped}: {self._stopped_part(entry, language)}" for entry in acted),
+                choose_url=self.linking.to_choices(Channel.EMAIL, known.key),
+                stop_url=self.linking.for_address(Channel.EMAIL, known.key).unsubscribe,
+            )
+            content = notices.render(notice, language, self.organisation)
+            self.sending.notify(connection, known, Channel.EMAIL, content, key=f"changes:{payload['once']}")
+
+    def _stopped_part(self, entry: Entry, language: str) -> str:
+        topic = self.kit.catalogue.topic_numbered(entry.scope)
+        if topic is not None:
+            return topic.said(language)[0]
+        return words.gettext(language, ALL_MARKETING[entry.channel])
 
     def _record_content(
         self,

@@ -141,8 +141,11 @@ def lost(connection: Connection, now: datetime) -> list[Queued]:
     return [_queued(row) for row in connection.execute(query.with_for_update(skip_locked=True))]
 
 
-def claim(connection: Connection, queued: Queued, now: datetime) -> Queued | None:
-    """Take a message for one hand-over; None where another worker was quicker (reliability.md R7)."""
+def claim(connection: Connection, queued: Queued, now: datetime, *, decision: str | None = None) -> Queued | None:
+    """Take a message for one hand-over; None where another worker was quicker (reliability.md R7).
+
+    ``decision`` is the receipt of the decision that let it go.
+    """
     free = or_(message.c.status == "queued", message.c.status == "deferred")
     statement = (
         update(message)
@@ -153,7 +156,7 @@ def claim(connection: Connection, queued: Queued, now: datetime) -> Queued | Non
     row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    _note(connection, queued.id, "sending", {"attempt": queued.attempts + 1}, now)
+    _note(connection, queued.id, "sending", {"attempt": queued.attempts + 1, "decision": decision}, now)
     return _queued(row)
 
 
