@@ -90,7 +90,6 @@ def install(app: Flask, *, base_url: str, proxy_hops: int, development: bool) ->
             app.wsgi_app, x_for=proxy_hops, x_proto=0, x_host=0, x_port=0, x_prefix=0
         )
     hosts = {re.sub(r"^https?://", "", base_url)} | (_LOCAL_HOSTS if development else set())
-    csrf.init_app(app)
 
     @app.before_request
     def begin() -> Response | None:
@@ -106,6 +105,8 @@ def install(app: Flask, *, base_url: str, proxy_hops: int, development: bool) ->
         answer.headers["X-Request-Id"] = g.get("request_id", "")
         return secure(answer, https=base_url.startswith("https://"))
 
+    # Behind ``begin``: it reads the form, and must know by then how large the form may be.
+    csrf.init_app(app)
     app.register_error_handler(errors.PrefsError, _prefs_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)

@@ -25,6 +25,7 @@ from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
 from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
+from prefs.services.outgoing import Outgoing
 from prefs.services.passwords import Passwords
 from prefs.services.persons import Persons
 from prefs.services.preferences import Preferences
@@ -43,6 +44,7 @@ from prefs.services.sync import Sync
 from prefs.services.texts import Texts
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
+from prefs.services.waiting import Waiting
 from prefs.services.wordings import Wordings
 from prefs.services.worker import Worker
 from prefs.storage.base import Clock, Store, utc_now
@@ -89,6 +91,8 @@ class Services:
     persons: Persons
     letters: Letters
     stop_list: StopList
+    outgoing: Outgoing
+    waiting: Waiting
 
     @property
     def base_url(self) -> str:
@@ -209,6 +213,8 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         persons=Persons(kit, decisions),
         letters=Letters(kit, errands),
         stop_list=StopList(kit, suppressions, approvals),
+        outgoing=Outgoing(kit, decisions),
+        waiting=Waiting(kit),
     )
 
 

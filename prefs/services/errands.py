@@ -131,14 +131,15 @@ class Errands:
             notice = notices.changed(
                 language,
                 at=acted[0].occurred_at,
-                changes=tuple(f"{stopped}: {self._stopped_part(entry, language)}" for entry in acted),
+                changes=tuple(f"{stopped}: {self.stopped_part(entry, language)}" for entry in acted),
                 choose_url=self.linking.to_choices(Channel.EMAIL, known.key),
                 stop_url=self.linking.for_address(Channel.EMAIL, known.key).unsubscribe,
             )
             content = notices.render(notice, language, self.organisation)
             self.sending.notify(connection, known, Channel.EMAIL, content, key=f"changes:{payload['once']}")
 
-    def _stopped_part(self, entry: Entry, language: str) -> str:
+    def stopped_part(self, entry: Entry, language: str) -> str:
+        """Return what one entry stopped, in a person's language."""
         topic = self.kit.catalogue.topic_numbered(entry.scope)
         if topic is not None:
             return topic.said(language)[0]

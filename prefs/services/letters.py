@@ -7,7 +7,8 @@ evidence and starts the clock: ten business days, and sooner is better.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 from prefs import words
 from prefs.domain.address import Address, calling_code_region_is_eea_or_uk, parse_address
 from prefs.domain.deadlines import REVOCATION_DAYS, business_days_after
-from prefs.domain.ledger import Entry, still_in_force
+from prefs.domain.ledger import ALL, Entry, still_in_force
 from prefs.domain.references import act_reference, person_reference
 from prefs.domain.regions import EEA, UK
 from prefs.domain.terms import CHANNELS_OF_KIND, AddressKind, Channel, Reason
@@ -29,6 +30,7 @@ from prefs.storage.people import KnownAddress, Wanted
 
 MOST_ADDRESSES = 20
 LONGEST_SAID = 2_000
+_FARTHEST_EAST = timedelta(hours=14)  # it is tomorrow there already
 LARGEST_SCAN = 5 * 1024 * 1024
 
 # How it reached us: the source that the ledger keeps, and its name.
@@ -86,6 +88,19 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Printed:
+    """A confirmation to print, every text in the person's language."""
+
+    language: str
+    direction: str
+    today: str
+    heading: str
+    said: str
+    facts: tuple[tuple[str, str], ...]
+    office: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letters:
     """The use case of "Record an opt-out"."""
 
@@ -110,11 +125,40 @@ class Letters:
             book = ledger.open_book(connection, opened, sorted(contacts))
             return [self._stop(connection, book, known, heard, scopes, actor) for known in opened]
 
+    def printed(self, entry: Entry, address: str) -> Printed:
+        """Return the confirmation of a stop as a letter, in the person's language; ``address`` as it may be shown."""
+        with self.kit.store.read() as connection:
+            known = people.by_subject(connection, [entry.subject]).get(entry.subject)
+            contact = people.contact_of(connection, known.contact if known and known.contact else entry.subject)
+        language = words.first_spoken([contact.locale if contact else None])
+        say, ours = partial(words.gettext, language), self.errands.organisation
+        everything = entry.channel is None and entry.scope == ALL
+        facts = [
+            (say("Stopped"), self.errands.stopped_part(entry, language)),
+            (say("Address"), address),
+            (say("Still sent"), say("Appointment times, results notices, receipts and safety notices")),
+            (say("Reference"), act_reference(entry.act_id)),
+        ]
+        return Printed(
+            language=language,
+            direction=words.direction(language),
+            today=words.day(self.kit.now(), language),
+            heading=say("All marketing is stopped") if everything else say("We changed what we send you"),
+            said=say(
+                "Your request of %(date)s is done. Keep this as your record.",
+                date=words.day(entry.occurred_at, language),
+            ),
+            facts=tuple((name, value) for name, value in facts if value),
+            office=say(
+                "Privacy Office, %(organisation)s, %(address)s", organisation=ours.name, address=ours.postal_address
+            ),
+        )
+
     def _checked(self, heard: Heard) -> list[Address]:
         """Return the addresses, each once, or refuse what cannot be."""
         if heard.how not in WAYS:
             raise InvalidInput("Choose how they told us.", field="how")
-        if heard.received_on > self.kit.now().date():
+        if heard.received_on > (self.kit.now() + _FARTHEST_EAST).date():
             raise InvalidInput("This date is in the future. Use the day it reached us.", field="received")
         if len(heard.said) > LONGEST_SAID:
             raise InvalidInput(f"Use {LONGEST_SAID} characters at most.", field="said", code="too_long")

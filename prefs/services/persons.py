@@ -129,6 +129,8 @@ class Persons:
             subjects = dict.fromkeys(one.contact or one.subject for one in found.values())
             beginning = people.contacts_beginning(connection, typed, MOST_FOUND + 1) if typed else []
             subjects |= dict.fromkeys(one.subject for one in beginning)
+            referred = read_person(typed.upper())
+            subjects |= {referred: None} if referred is not None else {}
             return self._people(connection, list(subjects)[: MOST_FOUND + 1])
 
     def open(self, reference: str) -> Person:

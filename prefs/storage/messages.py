@@ -93,15 +93,6 @@ def page(
     return [found[place[1]] for place in places if place[1] in found]
 
 
-def decisions_of(connection: Connection, message_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the history lines of messages, oldest first, by message."""
-    query = select(message_event).where(message_event.c.message_id.in_(list(message_ids))).order_by(message_event.c.id)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.message_id, []).append({"status": row.status, "at": row.at, **row.detail})
-    return found
-
-
 def _range(
     wanted: MessageFilter, status: str | None, channel: Channel | None, before: Place | None, after: Place | None
 ) -> Select[Any]:

@@ -40,9 +40,12 @@ class Covering:
 
 def covering(connection: Connection, numbers: Sequence[int]) -> dict[int, Covering]:
     """Return the seal that covers each of these entries; what is not sealed yet is absent."""
-    following = select(func.min(seal.c.last_entry)).where(seal.c.last_entry >= ledger_entry.c.id).scalar_subquery()
+    later = seal.alias()
+    behind = select(func.min(later.c.last_entry)).where(later.c.last_entry >= ledger_entry.c.id)
+    following = behind.correlate(ledger_entry).scalar_subquery()
     query = (
         select(ledger_entry.c.id, seal.c.last_entry, seal.c.digest)
+        .select_from(ledger_entry)
         .join(seal, seal.c.last_entry == following)
         .where(ledger_entry.c.id.in_(list(numbers)))
     )

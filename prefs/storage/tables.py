@@ -224,6 +224,9 @@ quarantine = Table(
     Column("problem", String(64), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
+    Column("handled_at", UtcDateTime),
+    Column("handled_by", String(64)),
+    Index(None, "handled_at", "id"),
 )
 
 api_key = Table(
@@ -397,6 +400,7 @@ inbound_mail = Table(
     Column("sealed", LargeBinary),
     Column("received_at", UtcDateTime, nullable=False),
     Column("handled_at", UtcDateTime),
+    Column("handled_by", String(64)),
     Index(None, "kind", "received_at"),
     sqlite_autoincrement=True,
 )

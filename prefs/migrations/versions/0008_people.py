@@ -1,4 +1,5 @@
-"""What the console's people pages look up: references of acts, ids by their beginning, lists newest first.
+"""What the console's people pages look up: references of acts, ids by their beginning, newest first,
+and who dealt with what waited in the queue.
 
 Writes one row an act for what the ledger holds already, in chunks. Locks: creating the indexes
 keeps writers of ``ledger_entry``, ``contact`` and ``message`` out for as long as each takes.
@@ -41,6 +42,12 @@ def upgrade() -> None:
         "message",
         ["campaign", "status", "channel", "created_at", "id"],
     )
+    with op.batch_alter_table("quarantine") as table:
+        table.add_column(sa.Column("handled_at", sa.BigInteger(), nullable=True))
+        table.add_column(sa.Column("handled_by", sa.String(length=64), nullable=True))
+        table.create_index("ix_quarantine_handled_at_id", ["handled_at", "id"])
+    with op.batch_alter_table("inbound_mail") as table:
+        table.add_column(sa.Column("handled_by", sa.String(length=64), nullable=True))
 
 
 def _fill() -> None:
@@ -64,6 +71,12 @@ def _number(act_id: str) -> int:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("inbound_mail") as table:
+        table.drop_column("handled_by")
+    with op.batch_alter_table("quarantine") as table:
+        table.drop_index("ix_quarantine_handled_at_id")
+        table.drop_column("handled_by")
+        table.drop_column("handled_at")
     for index, table in (
         ("ix_message_campaign_status_channel_created_at_id", "message"),
         ("ix_message_status_channel_created_at_id", "message"),
