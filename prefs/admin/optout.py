@@ -103,7 +103,7 @@ def _form(form: Form, filled: dict[str, str], status: int = 200) -> ResponseRetu
         form=form,
         filled=filled,
         ways=list(WAYS.items()),
-        channels=[(str(one), MARKETING_BY[one].capitalize(), "") for one in Channel],
+        channels=[(str(one), _begun(MARKETING_BY[one]), "") for one in Channel],
         topics=[(one.slug, one.name, "") for one in marketing if not one.retired],
         chosen_channels=request.form.getlist("channels"),
         chosen_topics=request.form.getlist("topics"),
@@ -133,6 +133,10 @@ def _heard(form: Form) -> Heard | None:
         said=form.text("said"),
         scan=_scan(),
     )
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _date(form: Form) -> date | None:

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from prefs import words
 from prefs.admin import find, telling
 from prefs.admin.access import allowed, i_may, me
 from prefs.admin.forms import Form
@@ -157,9 +158,9 @@ def _lead(found: Person, *, full: bool) -> list[str]:
     contact = found.contact
     parts = [one for one in shown if one]
     if contact and contact.country:
-        parts.append(contact.country)
+        parts.append(words.country(contact.country, words.DEFAULT))
     if contact and contact.locale:
-        parts.append(f"prefers {contact.locale}")
+        parts.append(f"prefers {words.language(contact.locale, words.DEFAULT)}")
     return parts
 
 

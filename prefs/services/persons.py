@@ -266,7 +266,8 @@ class Persons:
         found = []
         for subject in subjects:
             if subject in contacts or subject in alone:
-                mine = tuple(self._address(one) for one in addresses.get(subject, ()))
+                ordered = sorted(addresses.get(subject, ()), key=lambda one: list(AddressKind).index(one.kind))
+                mine = tuple(self._address(one) for one in ordered)
                 found.append(_marked(Person(subject, contacts.get(subject), mine), held))
         return found
 

@@ -9,7 +9,6 @@ from prefs.services.mailbox import InboundMail
 from tests.make import ADA, BEN, World
 from tests.staff import staff
 
-
 WRONG_NUMBER = "I think you have the wrong number"
 
 

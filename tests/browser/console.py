@@ -5,6 +5,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page
 
 from prefs.domain.roles import Role
+from tests.browser import console_people
 from tests.browser.site import Site, press
 
 Go = Callable[[Page, Site], None]
@@ -66,4 +67,5 @@ STATES: dict[str, Go] = {
     "find-nothing": at("/admin/find"),
     "find-reference": at("/admin/find?q=NW-7K3M-92QD"),
     "overview-new": at("/admin/"),
+    **console_people.states(at),
 }
