@@ -148,7 +148,7 @@ def contacts_beginning(connection: Connection, prefix: str, limit: int) -> list[
         query = select(contact).where(column >= prefix, column < end).order_by(column)
     else:
         # Byte by byte, as the prefix index is: a collation would find ids that merely sort alike.
-        within = column.op("~>=~")(prefix) & column.op("~<~")(end)
+        within = column.bool_op("~>=~")(prefix) & column.bool_op("~<~")(end)
         query = select(contact).where(within).order_by(text("contact.external_id USING ~<~"))
     return [_known_contact(row) for row in connection.execute(query.limit(limit))]
 
