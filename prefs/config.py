@@ -14,6 +14,7 @@ from prefs.errors import SettingsError
 DEVELOPMENT, PRODUCTION = "development", "production"
 SECRETS_FILE = "secrets.env"
 _SHORTEST_SECRET = 32
+_ROLES = ("privacy", "marketing", "engineer", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Settings:
     smtp_url: str | None
     revoke_all_from: date | None
     log_format: str | None
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: str | None
+    oidc_groups_claim: str
+    oidc_roles: dict[str, str]
 
     @property
     def is_development(self) -> bool:
@@ -105,7 +111,13 @@ class _Reader:
             smtp_url=self.optional("SMTP_URL"),
             revoke_all_from=self.day("PREFS_REVOKE_ALL_FROM"),
             log_format=self.choice("PREFS_LOG_FORMAT", "", ("", "console", "json")) or None,
+            oidc_issuer=self.optional("PREFS_OIDC_ISSUER"),
+            oidc_client_id=self.optional("PREFS_OIDC_CLIENT_ID"),
+            oidc_client_secret=self.optional("PREFS_OIDC_CLIENT_SECRET"),
+            oidc_groups_claim=self.text("PREFS_OIDC_GROUPS_CLAIM", "groups"),
+            oidc_roles=self.roles("PREFS_OIDC_ROLES"),
         )
+        self.check_oidc(found)
         self.check_transports(found)
         if not found.is_development:
             self.check_production(found)
@@ -174,6 +186,29 @@ class _Reader:
             return _address_keys(text)
         except ValueError:
             return ()
+
+    def roles(self, name: str) -> dict[str, str]:
+        """Return role by group of ``role=group,role=group``."""
+        found: dict[str, str] = {}
+        for part in self.several(name):
+            role, equals, group = part.partition("=")
+            if role not in _ROLES or not equals or not group:
+                self.problems.append(f"{name}: write role=group with commas between; roles are {', '.join(_ROLES)}.")
+                return {}
+            found[group] = role
+        return found
+
+    def check_oidc(self, found: Settings) -> None:
+        needed = {
+            "PREFS_OIDC_CLIENT_ID": found.oidc_client_id,
+            "PREFS_OIDC_CLIENT_SECRET": found.oidc_client_secret,
+            "PREFS_OIDC_ROLES": found.oidc_roles,
+        }
+        if found.oidc_issuer:
+            missing = [name for name, value in needed.items() if not value]
+            self.problems += [f"{name} is missing, and PREFS_OIDC_ISSUER needs it." for name in missing]
+            if not found.is_development and not found.oidc_issuer.startswith("https://"):
+                self.problems.append("PREFS_OIDC_ISSUER must be an https address in production.")
 
     def check_transports(self, found: Settings) -> None:
         wanted: dict[str, list[tuple[str, object]]] = {
@@ -297,7 +332,14 @@ def read_dotenv(path: Path) -> dict[str, str]:
     return found
 
 
-_SECRET_FIELDS = {"secret_keys", "address_keys", "twilio_auth_tokens", "sendgrid_api_key", "sendgrid_inbound_secret"}
+_SECRET_FIELDS = {
+    "secret_keys",
+    "address_keys",
+    "twilio_auth_tokens",
+    "sendgrid_api_key",
+    "sendgrid_inbound_secret",
+    "oidc_client_secret",
+}
 
 
 def effective(settings: Settings) -> list[tuple[str, str]]:

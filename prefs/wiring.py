@@ -1,21 +1,25 @@
 """The composition root: ``build(settings)`` makes every service, and nothing else does. No Flask."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prefs.config import Settings
 from prefs.crypto import AddressKeys, Keyring, Vault, parse_secret_keys
-from prefs.domain.terms import MessageClass, Source
+from prefs.domain.roles import Role
+from prefs.domain.terms import Channel, MessageClass, Source
 from prefs.links import Links
+from prefs.providers.oidc import OidcClient
 from prefs.providers.outbox import Outbox
 from prefs.services.approvals import Approvals
 from prefs.services.audit import Audit
+from prefs.services.backlog import Backlog
 from prefs.services.catalogue import Catalogues
 from prefs.services.confirming import Confirming
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.errands import Errands
+from prefs.services.figures import Figures
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
 from prefs.services.keys import ApiKeys
@@ -29,12 +33,14 @@ from prefs.services.outgoing import Outgoing
 from prefs.services.passwords import Passwords
 from prefs.services.persons import Persons
 from prefs.services.preferences import Preferences
+from prefs.services.providers import TEXT_CHANNELS, Provider, Providers
 from prefs.services.retention import Retention
 from prefs.services.rights import Rights
 from prefs.services.sealing import Sealing
 from prefs.services.sending import Sending
 from prefs.services.sessions import Sessions
 from prefs.services.signals import Signals
+from prefs.services.single_sign_on import SingleSignOn
 from prefs.services.staff import Team
 from prefs.services.stop_list import StopList
 from prefs.services.stop_page import StopPage
@@ -93,6 +99,10 @@ class Services:
     stop_list: StopList
     outgoing: Outgoing
     waiting: Waiting
+    figures: Figures
+    providers: Providers
+    backlog: Backlog
+    single_sign_on: SingleSignOn | None
 
     @property
     def base_url(self) -> str:
@@ -169,11 +179,12 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     retention = Retention(kit)
     daily: dict[str, Callable[[dict[str, Any]], None]] = {"retention": lambda _payload: _drop(retention.run())}
     sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
-    if sync is not None:
-        daily["sync_twilio"] = lambda _payload: _drop(sync.run())
+    providers = Providers(kit, _providers(settings, sync))
+    figures = Figures(kit)
     passwords = passwords or Passwords()
     team = Team(kit, passwords, settings.is_development, settings.org_name)
     journal_handlers = _journal_handlers(unsubscribe, preferences, stop_page, inbound)
+    sessions = Sessions(kit, passwords, team)
     return Services(
         settings=settings,
         kit=kit,
@@ -200,14 +211,16 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         worker=Worker(
             kit,
             sending,
-            hourly=("sync_twilio",) if sync else (),
-            handlers={**errands.handlers(), **daily, **_job_handlers(settings, inbound)},
+            hourly=tuple(one.job for one in providers.known if one.job),
+            minutely=(figures.add_up,),
+            handlers={**errands.handlers(), **daily, **providers.handlers(), **_job_handlers(settings, inbound)},
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store)),
         sealing=Sealing(store),
         sync=sync,
         team=team,
-        sessions=Sessions(kit, passwords, team),
+        sessions=sessions,
+        single_sign_on=_single_sign_on(settings, kit, sessions, team),
         audit=Audit(store),
         approvals=approvals,
         persons=Persons(kit, decisions),
@@ -215,7 +228,37 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         stop_list=StopList(kit, suppressions, approvals),
         outgoing=Outgoing(kit, decisions),
         waiting=Waiting(kit),
+        figures=figures,
+        providers=providers,
+        backlog=Backlog(kit),
     )
+
+
+def _single_sign_on(settings: Settings, kit: Kit, sessions: Sessions, team: Team) -> SingleSignOn | None:
+    if not settings.oidc_issuer:
+        return None
+    back = f"{settings.base_url}/admin/sign-in/single/back"
+    names = (settings.oidc_issuer, settings.oidc_client_id or "", settings.oidc_client_secret or "")
+    client = OidcClient(*names, back, settings.oidc_groups_claim)
+    roles = {group: Role(role) for group, role in settings.oidc_roles.items()}
+    return SingleSignOn(kit, client, sessions, team, roles)
+
+
+def _providers(settings: Settings, sync: Sync | None) -> list[Provider]:
+    """Return who carries messages for us, as the console shows them."""
+    email, texts = (Channel.EMAIL,), TEXT_CHANNELS
+    found = {
+        "sendgrid": Provider("sendgrid", "SendGrid", "Mail out, opt-outs in as they happen", email),
+        "smtp": Provider("smtp", "Mail server", "Mail out by SMTP", email),
+        "outbox": Provider("outbox", "Local outbox", "Development: nothing is really sent", email),
+    }
+    by_email = found[settings.email_transport]
+    if sync is not None:
+        said = "Texts out, STOP replies in, its log compared hourly"
+        return [by_email, Provider("twilio", "Twilio", said, texts, lambda dry: sync.run(dry_run=dry), "sync_twilio")]
+    if settings.email_transport == "outbox":
+        return [replace(by_email, channels=email + texts)]
+    return [by_email, replace(found["outbox"], channels=texts)]
 
 
 def organisation_of(settings: Settings) -> Organisation:

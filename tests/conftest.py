@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from prefs.storage import migrate
+from tests.double.provider import ProviderDouble
 from tests.make import Clock, World, make_world
 from tests.postgres import MISSING, PostgresServer
 
@@ -46,6 +47,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"test_{secrets.token_hex(6)}"
     yield server.create_database(name, server.template)
     server.drop_database(name)
+
+
+@pytest.fixture
+def double() -> Iterator[ProviderDouble]:
+    """Twilio and SendGrid on a loopback port."""
+    with ProviderDouble() as running:
+        yield running
 
 
 @pytest.fixture

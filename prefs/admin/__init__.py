@@ -1,8 +1,42 @@
 """The staff console under ``/admin``: one module a page; ``frame`` guards and dresses them all."""
 
-from prefs.admin import account, decisions, find, optout, overview, people, queue, sign_in, suppressions
+from prefs.admin import (
+    account,
+    audit,
+    catalogue,
+    decisions,
+    find,
+    keys,
+    optout,
+    overview,
+    people,
+    providers,
+    queue,
+    sign_in,
+    single_sign_on,
+    suppressions,
+    team,
+    words,
+)
 from prefs.admin.frame import bp
 
-PAGES = (account, decisions, find, optout, overview, people, queue, sign_in, suppressions)
+PAGES = (
+    account,
+    audit,
+    catalogue,
+    decisions,
+    find,
+    keys,
+    optout,
+    overview,
+    people,
+    providers,
+    queue,
+    sign_in,
+    single_sign_on,
+    suppressions,
+    team,
+    words,
+)
 
 __all__ = ["PAGES", "bp"]

@@ -81,11 +81,6 @@ def cookie_name() -> str:
     return "__Host-prefs-staff" if services().base_url.startswith("https://") else "prefs-staff"
 
 
-def refusal(right: Right, role: Role) -> str:
-    """Return why a role cannot do something, in a sentence."""
-    return f"You are signed in as {ROLE_NAMES[role]}. {RIGHTS[right].refusal}"
-
-
 def rules(app: Flask) -> Iterator[tuple[str, str, Rule]]:
     """Yield path, method and rule of every route of the console, in order."""
     for route in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):

@@ -1,7 +1,5 @@
 """One's own account: password, second factor, time zone; and what waits for a second person."""
 
-from zoneinfo import available_timezones
-
 from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
@@ -12,6 +10,7 @@ from prefs.admin.frame import bp, go, local_page, show
 from prefs.domain.roles import Right, needs_second_factor
 from prefs.edge import services
 from prefs.errors import InvalidInput
+from prefs.services.staff import time_zones
 
 
 @bp.get("/account")
@@ -62,7 +61,7 @@ def approvals() -> ResponseReturnValue:
     return show("approvals.html", waiting=waiting, names=_names(), said=request.args.get("said"))
 
 
-@bp.post("/approvals/<int:number>")
+@bp.post("/approvals/<int(max=999999999999):number>")
 @allowed(post=Right.FIND_PEOPLE, fresh=True)
 def decide(number: int) -> ResponseReturnValue:
     """Say yes or no to one question, or take one's own back."""
@@ -90,6 +89,6 @@ def _page(form: Form, status: int = 200) -> ResponseReturnValue:
         by_oidc=found is not None and found.row.by_oidc,
         needed=needs_second_factor(user.role),
         codes_left=services().team.recovery_codes_left(user),
-        zones=sorted(available_timezones()),
+        zones=time_zones(),
         saved=request.args.get("saved"),
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from flask import request
 
+from prefs.admin.frame import say
 from prefs.errors import InvalidInput
 
 _LONGEST = 2_000
@@ -19,7 +20,7 @@ class Form:
         """Return one field, trimmed. A field sent twice counts once (V46)."""
         value = request.form.get(name, "").strip()
         if len(value) > longest:
-            self.problem(name, f"Use {longest} characters at most.")
+            self.problem(name, say("Use %(number)s characters at most.", number=longest))
         return value[:longest]
 
     def secret(self, name: str) -> str:

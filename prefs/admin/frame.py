@@ -14,15 +14,18 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from prefs import errors, words
 from prefs.admin import access, nav
-from prefs.domain.roles import ROLE_NAMES
+from prefs.domain.roles import RIGHTS, ROLE_NAMES, Right, Role
 from prefs.edge import STATUSES, log, services
-from prefs.services.sessions import ENROL, FULL, PASSWORD, Session
+from prefs.services.kit import read_slip, write_slip
+from prefs.services.sessions import ENROL, FULL, PASSWORD, PROOF_GOOD_FOR, Session
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
+_ACT, _LARGEST_ACT = "act", 3_000
 _STEPS = {PASSWORD: "admin.code", ENROL: "admin.enrol"}
 
 
@@ -41,6 +44,18 @@ def refuse(status: int, heading: str, text: str) -> Response:
     return show("refused.html", status, heading=heading, text=text)
 
 
+def say(text: str, **values: object) -> str:
+    """Return a text of the console in the reader's language, its ``%(name)s`` filled in."""
+    said = words.gettext(g.get("language", words.DEFAULT), text)
+    return said % values if values else said
+
+
+def say_many(one: str, many: str, number: int) -> str:
+    """Return a text for a number, its ``%(num)s`` filled in with thousands apart."""
+    catalogue = words.translations(g.get("language", words.DEFAULT))
+    return str(catalogue.ungettext(one, many, number)) % {"num": f"{number:,}"}
+
+
 def local_page(wanted: str | None) -> str:
     """Return a path of the console to go on to, or the overview where it is anything else (item 31)."""
     fallback = url_for("admin.overview")
@@ -56,9 +71,11 @@ def guard() -> ResponseReturnValue | None:
     g.language = words.DEFAULT
     if services().settings.is_development and words.spoken(request.args.get("lang")) == words.PSEUDO:
         g.language = words.PSEUDO
+    if _holds_nul():
+        return refuse(400, say("This cannot be read"), say("It holds a character that no text has."))
     rule = access.rule_of(current_app, request.endpoint or "")
     if rule is None:
-        return refuse(403, "Nobody may open this page", "It has no rule that says who may. Tell an engineer.")
+        return refuse(403, say("Nobody may open this page"), say("It has no rule that says who may. Tell an engineer."))
     if not rule.stages:
         return None
     found = access.session()
@@ -69,18 +86,45 @@ def guard() -> ResponseReturnValue | None:
     return _check_rights(rule)
 
 
+def _holds_nul() -> bool:
+    """True where a value holds NUL, which one of the databases cannot store nor look for (item 35)."""
+    sent = [*request.args.items(multi=True), *request.form.items(multi=True)]
+    return "\0" in request.path or any("\0" in part for pair in sent for part in pair)
+
+
 def _check_rights(rule: access.Rule) -> ResponseReturnValue | None:
     found = access.session()
     assert found is not None
     right = rule.right(request.method)
     if right is None:
-        return refuse(403, "Nobody may do this here", "This page is for looking only.")
+        return refuse(403, say("Nobody may do this here"), say("This page is for looking only."))
     if found.stage == FULL and not access.i_may(right):
         services().audit.note(found.user.actor, "refused", request.endpoint, method=request.method)
-        return refuse(403, "This is not part of your role", access.refusal(right, found.user.role))
+        return refuse(403, say("This is not part of your role"), _why_not(right, found.user.role))
     if rule.fresh and not services().sessions.is_fresh(found):
-        return redirect(url_for("admin.confirm", next=_here()), 303)
+        return redirect(url_for("admin.confirm", next=_here(), act=_act_to_resume()), 303)
     return None
+
+
+def _why_not(right: Right, role: Role) -> str:
+    signed_in = say("You are signed in as %(role)s.", role=say(ROLE_NAMES[role]))
+    return f"{signed_in} {say(RIGHTS[right].refusal)}"
+
+
+def _act_to_resume() -> str | None:
+    """Return what was sent, sealed, so that nothing has to be typed again after the proof (WCAG 3.3.7)."""
+    sent = {name: values for name, values in request.form.lists() if name != "csrf_token"}
+    small = sum(len(one) for values in sent.values() for one in values) <= _LARGEST_ACT
+    if request.method in access.SAFE or request.files or not small:
+        return None
+    act = {"path": request.path, "user": access.me().id, "sent": sent}
+    return write_slip(services().kit, _ACT, act, good_for=PROOF_GOOD_FOR)
+
+
+def act_to_resume(slip: str) -> dict[str, Any] | None:
+    """Return what this person sent before they had to prove who they are, or None."""
+    act = read_slip(services().kit, _ACT, slip) if slip else None
+    return act if act and act["user"] == access.me().id else None
 
 
 @bp.after_request
@@ -96,22 +140,21 @@ def _failed(error: errors.PrefsError) -> Response:
     if status >= 500:
         log.error("request_failed", extra={"code": error.code, "status": status})
     heading = {404: "There is nothing here", 503: "The database is busy"}.get(status, "That did not work")
-    return refuse(status, heading, str(error))
+    return refuse(status, say(heading), str(error))
 
 
 @bp.errorhandler(HTTPException)
 def _refused(error: HTTPException) -> Response:
     status = error.code or 500
     heading, text = _HTTP.get(status, ("That did not work", "Go back and try again."))
-    return refuse(status, heading, text)
+    return refuse(status, say(heading), say(text))
 
 
 @bp.errorhandler(Exception)
 def _crashed(error: Exception) -> Response:
     log.exception("request_crashed", extra={"path": request.url_rule.rule if request.url_rule else "?"})
-    return refuse(
-        500, "Something went wrong on our side", f"Tell an engineer this reference: {g.get('request_id', '')}."
-    )
+    text = say("Tell an engineer this reference: %(reference)s.", reference=g.get("request_id", ""))
+    return refuse(500, say("Something went wrong on our side"), text)
 
 
 _HTTP = {
@@ -134,6 +177,7 @@ def _context() -> dict[str, Any]:
         "me": found.user if found and signed_in else None,
         "role_names": ROLE_NAMES,
         "may": access.i_may,
+        "single_sign_on": services().single_sign_on is not None,
         "zone": zone().key,
         "shortcut": request.args.get("q", "") if request.endpoint in {"admin.find", "admin.people"} else "",
     }
@@ -180,6 +224,7 @@ def figure(number: int | float) -> str:
     return f"{number:,}"
 
 
+@bp.app_template_filter("listed_en")
 def listed(items: Iterable[str]) -> str:
     """Return items as a list in words."""
     return words.listed(items, words.DEFAULT)
@@ -193,6 +238,16 @@ def _here() -> str:
     """Return the page to come back to: this one, or the one whose form was sent."""
     if request.method in access.SAFE:
         return request.full_path.rstrip("?")
-    referrer = urlsplit(request.headers.get("Referer", ""))
-    ours = urlsplit(services().base_url)
-    return referrer.path if (referrer.scheme, referrer.netloc) == (ours.scheme, ours.netloc) else request.path
+    # Our pages send no path as Referer; the form of a POST lies on the same path or on the one above it.
+    for path in (request.path, request.path.rpartition("/")[0]):
+        if _can_be_read(path):
+            return path
+    return url_for("admin.overview")
+
+
+def _can_be_read(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except (HTTPException, RequestRedirect):
+        return False
+    return True

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from prefs.admin import access
 from prefs.admin.access import allowed, open_to_all
 from prefs.admin.forms import Form
-from prefs.admin.frame import bp, go, local_page, refuse, show
+from prefs.admin.frame import act_to_resume, bp, go, local_page, refuse, show
 from prefs.domain.roles import Right
 from prefs.edge import services
 from prefs.errors import InvalidInput
@@ -115,7 +115,8 @@ def confirm() -> ResponseReturnValue:
     """Ask for the password again."""
     found = access.session()
     assert found is not None
-    return show("confirm.html", form=Form(), wanted=request.args.get("next", ""), by_oidc=found.row.by_oidc)
+    wanted, act = request.args.get("next", ""), request.args.get("act", "")
+    return show("confirm.html", form=Form(), wanted=wanted, act=act, by_oidc=found.row.by_oidc)
 
 
 @bp.post("/confirm")
@@ -124,14 +125,22 @@ def check_confirmation() -> ResponseReturnValue:
     """Check the password again and go back to what was to be done."""
     form, found = Form(), access.session()
     assert found is not None
-    wanted = form.text("next")
+    wanted, act = form.text("next"), form.text("act", longest=8_000)
     try:
         services().sessions.confirm(found, form.secret("password"))
     except (SignInRefused, TooManyTries) as error:
         form.problem("password", str(error))
         status = 429 if isinstance(error, TooManyTries) else 403
-        return show("confirm.html", status, form=form, wanted=wanted, by_oidc=found.row.by_oidc)
-    return redirect(local_page(wanted), 303)
+        return show("confirm.html", status, form=form, wanted=wanted, act=act, by_oidc=found.row.by_oidc)
+    return after_proof(wanted, act)
+
+
+def after_proof(wanted: str, act: str) -> ResponseReturnValue:
+    """Go back to the page, or offer to do what was sent before the proof was asked for."""
+    resumed = act_to_resume(act)
+    if resumed is None:
+        return redirect(local_page(wanted), 303)
+    return show("resume.html", path=local_page(resumed["path"]), sent=resumed["sent"], wanted=local_page(wanted))
 
 
 @bp.post("/sign-out")

@@ -74,7 +74,21 @@ def prepare(made: "Services") -> None:
     made.kit.catalogues.ensure_default()
 
 
-from prefs.cli import catalogue, db, demo, doctor, keys, ledger, people, retention, serve, simulate, sync, users  # noqa: E402
+from prefs.cli import (  # noqa: E402  each imports this module
+    catalogue,
+    db,
+    demo,
+    doctor,
+    keys,
+    ledger,
+    numbers,
+    people,
+    retention,
+    serve,
+    simulate,
+    sync,
+    users,
+)
 
-for module in (catalogue, db, demo, doctor, keys, ledger, people, retention, serve, simulate, sync, users):
+for module in (catalogue, db, demo, doctor, keys, ledger, numbers, people, retention, serve, simulate, sync, users):
     module.register(main)

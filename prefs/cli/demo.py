@@ -1,6 +1,7 @@
 """``prefs demo``: the main job on an empty machine, told as a tour over real HTTP."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ import click
 from prefs.config import write_development_secrets
 
 ADA, BEN = "ada@example.com", "+14155550123"
+CONSOLE_USER, LOGIN_FILE = "demo@northwind.example", "console-login"
 _START_SECONDS = 30
 
 
@@ -89,6 +91,7 @@ def _service(folder: Path, port: int) -> Iterator[_Service]:
     made = subprocess.run(
         [*command, "keys", "create", "--name", "demo", *scopes], env=environment, check=True, stdout=subprocess.PIPE
     )
+    _make_console_user(command, environment, folder)
     process = subprocess.Popen([*command, "serve", "--port", str(port)], env=environment, start_new_session=True)
     try:
         _wait_until_ready(url, process)
@@ -96,6 +99,19 @@ def _service(folder: Path, port: int) -> Iterator[_Service]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
+
+
+def _make_console_user(command: list[str], environment: dict[str, str], folder: Path) -> None:
+    """Make one console user; the password is kept where only this user of the machine reads it."""
+    login = folder / LOGIN_FILE
+    if login.exists():
+        return
+    password = "-".join(secrets.token_hex(3) for _ in range(4))
+    create = [*command, "users", "create", CONSOLE_USER, "--role", "admin", "--password-stdin", "--no-second-factor"]
+    subprocess.run(create, env=environment, check=True, input=password.encode(), stderr=subprocess.DEVNULL)
+    descriptor = os.open(login, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{CONSOLE_USER}\n{password}\n")
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
@@ -255,6 +271,9 @@ def _where_to_look(service: _Service, link: str) -> None:
         ("The API, described", f"{service.url}/v1/openapi.json"),
     ):
         _show(f"{name}: {url}")
+    email, password = (service.folder / LOGIN_FILE).read_text().split()
+    _show(f"The staff console: {service.url}/admin/")
+    _show(f"  sign in as {email} with {password}")
     _show("Ask yourself:")
     _show(f"  curl -s {service.url}/v1/decisions -H 'Authorization: Bearer {service.key}' \\")
     _show("    -H 'Content-Type: application/json' \\")

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
-from twilio.base.exceptions import TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
@@ -115,6 +115,9 @@ class _translated:  # noqa: N801  reads as a word in a ``with``
                 unknown=status >= _SERVER_ERRORS,
                 provider_code=str(error.code) if error.code else None,
             ) from error
+        if isinstance(error, TwilioException):
+            # A page of the log that could not be fetched; its error would carry the page's texts.
+            raise ProviderError("Twilio's answer could not be read.", permanent=False) from None
         if isinstance(error, requests.exceptions.ConnectTimeout):
             raise ProviderError("Twilio could not be reached.", permanent=False) from error
         if isinstance(error, requests.exceptions.RequestException):

@@ -71,11 +71,12 @@ ACTIONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An entry as people read it: ``who`` by address of the staff member, ``what`` in words."""
+    """An entry as people read it: ``who`` and ``about`` by address of the staff member, ``what`` in words."""
 
     entry: AuditEntry
     who: str
     what: str
+    about: str | None
 
 
 def note(
@@ -119,7 +120,9 @@ class Audit:
 
     def export(self, wanted: AuditFilter, actor: str) -> Iterator[Noted]:
         """Note the export, then yield every entry that matches, oldest first."""
-        self.note(actor, "audit_exported", **{name: value for name, value in _words_of(wanted).items() if value})
+        self.note(
+            actor, "audit_exported", filters=[f"{name} {value}" for name, value in _words_of(wanted).items() if value]
+        )
         with self.store.read() as connection:
             batch: list[AuditEntry] = []
             for entry in storage.every(connection, wanted):
@@ -140,10 +143,18 @@ def _words_of(wanted: AuditFilter) -> dict[str, str | None]:
 
 
 def _named(connection: Connection, entries: list[AuditEntry]) -> list[Noted]:
-    numbers = [int(one.actor.partition(":")[2]) for one in entries if one.actor.startswith("staff:")]
-    known = staff.users_numbered(connection, numbers)
+    actors = [name for one in entries for name in (one.actor, one.about or "") if name.startswith("staff:")]
+    known = staff.users_numbered(connection, [int(name.partition(":")[2]) for name in actors])
     names = {f"staff:{number}": found.email for number, found in known.items()}
-    return [Noted(one, names.get(one.actor, one.actor), ACTIONS.get(one.action, one.action)) for one in entries]
+    return [
+        Noted(
+            one,
+            names.get(one.actor, one.actor),
+            ACTIONS.get(one.action, one.action),
+            names.get(one.about or "", one.about),
+        )
+        for one in entries
+    ]
 
 
 def _clean(value: Any) -> Any:

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from prefs.domain.catalogue import HIGHEST_NUMBER, Catalogue, Sender
 from prefs.domain.terms import Channel, MessageClass, Need
-from prefs.errors import Conflict, InvalidInput, StoreUnavailable
+from prefs.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from prefs.services import audit
 from prefs.storage import catalogue as storage
+from prefs.storage import states
 from prefs.storage.base import Store
 from prefs.storage.catalogue import Item
 
@@ -105,6 +107,37 @@ class Catalogues:
                 raise Conflict("The catalogue has used up its numbers: links have room for 8,191 items.")
         self._held, self._until = self._with_services(changed), self.clock() + FRESH_SECONDS
         return self._held
+
+    def change(self, kind: str, table: dict[str, Any], *, by: str) -> Catalogue:
+        """Add or change one item, described as in a catalogue file.
+
+        Raises:
+            InvalidInput, Conflict: As ``apply`` does.
+        """
+        one = item(kind, table)
+        with self.store.write() as connection:
+            _refuse_changed_classes(storage.load(connection), [one])
+            storage.change(connection, one)
+            changed = storage.load(connection)
+            if changed.highest_number > HIGHEST_NUMBER:
+                raise Conflict("The catalogue has used up its numbers: links have room for 8,191 items.")
+            about = f"{kind}:{one.slug}"
+            audit.note(connection, self.store.now(), by, f"{kind}_changed", about, retired=one.retired)
+        self._held, self._until = self._with_services(changed), self.clock() + FRESH_SECONDS
+        return self._held
+
+    def table(self, kind: str, slug: str) -> dict[str, Any]:
+        """Return an item as a catalogue file would describe it. Raises ``NotFound``."""
+        with self.store.read() as connection:
+            for one in storage.items(connection):
+                if (one.kind, one.slug) == (kind, slug):
+                    return {**one.body, "slug": one.slug, "retired": one.retired}
+        raise NotFound(f"There is no such {kind}.")
+
+    def choices_about(self, number: int) -> int:
+        """Return how many stops and consents name this topic; it counts, so only where it is needed."""
+        with self.store.read() as connection:
+            return states.naming(connection, number)
 
     def _with_services(self, stored: Catalogue) -> Catalogue:
         """Put the Messaging Services of the settings in the place of the default text senders."""

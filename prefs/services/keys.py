@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from prefs.errors import InvalidInput, NotFound, StoreUnavailable
+from prefs.services import audit
 from prefs.storage import keys as storage
 from prefs.storage.base import Store
 from prefs.storage.keys import KeyRow
@@ -27,8 +28,8 @@ class ApiKeys:
     clock: Callable[[], float] = time.monotonic
     _held: dict[bytes, tuple[KeyRow | None, float]] = field(default_factory=dict)
 
-    def create(self, name: str, scopes: Sequence[str]) -> str:
-        """Make a key and return it; it cannot be shown again.
+    def create(self, name: str, scopes: Sequence[str], *, by: str = "cli") -> str:
+        """Make a key and return it; it cannot be shown again. ``by`` goes into the audit log.
 
         Raises:
             InvalidInput: An unknown scope, or none.
@@ -41,6 +42,7 @@ class ApiKeys:
         text = f"{secret}{zlib.crc32(secret.encode()):08x}"
         with self.store.write() as connection:
             storage.add(connection, key_id, name, _digest(text), scopes, self.store.now())
+            audit.note(connection, self.store.now(), by, "key_created", f"key:{key_id}", name=name, scopes=scopes)
         return text
 
     def check(self, text: str) -> KeyRow | None:
@@ -64,11 +66,12 @@ class ApiKeys:
         with self.store.read() as connection:
             return storage.every(connection)
 
-    def revoke(self, key_id: str) -> None:
+    def revoke(self, key_id: str, *, by: str = "cli") -> None:
         """End a key; every process knows within five seconds. Raises ``NotFound``."""
         with self.store.write() as connection:
             if not storage.revoke(connection, key_id, self.store.now()):
                 raise NotFound("There is no live key with this id. `prefs keys list` shows them.")
+            audit.note(connection, self.store.now(), by, "key_revoked", f"key:{key_id}")
         self._held.clear()
 
     def _ask(self, digest: bytes, held: tuple[KeyRow | None, float] | None) -> tuple[KeyRow | None, float]:
@@ -84,7 +87,19 @@ class ApiKeys:
         if len(self._held) >= _MOST_HELD:
             self._held.clear()
         self._held[digest] = (found, self.clock())
+        self._note_use(found)
         return self._held[digest]
+
+    def _note_use(self, row: KeyRow) -> None:
+        """Note the day a key was last used: one write a day, and none while the store takes no changes."""
+        today = self.store.now().date().isoformat()
+        if row.last_used_on == today or self.store.failing:
+            return
+        try:
+            with self.store.write() as connection:
+                storage.note_use(connection, row.id, today)
+        except StoreUnavailable:
+            return
 
 
 def _looks_right(text: str) -> bool:

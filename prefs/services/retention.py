@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from prefs.errors import PrefsError
 from prefs.services.kit import Kit
-from prefs.storage import evidence, idempotency, jobs, limits, staff
+from prefs.storage import checks, evidence, idempotency, jobs, limits, staff
 from prefs.storage.tables import inbound_mail, inbound_text, ledger_entry, outbox, pending_choice, quarantine
 
 DEVICES, RAW, PROOFS = timedelta(days=90), timedelta(days=30), timedelta(days=6 * 366)
@@ -44,6 +44,7 @@ class Retention:
                 "jobs": jobs.forget(connection, now - RAW),
                 "answers": idempotency.forget(connection, now - idempotency.KEPT_FOR),
                 "limits": limits.forget(connection, now - _LIMITS),
+                "provider_checks": checks.forget(connection, now - DEVICES),
                 "sessions": staff.forget_sessions(connection, now - RAW),
             }
             if _entries(connection) != before:

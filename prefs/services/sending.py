@@ -29,7 +29,7 @@ from prefs.services.linking import Linking
 from prefs.services.mailing import Content, Recipient
 from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
-from prefs.storage import ledger, messages, people
+from prefs.storage import checks, ledger, messages, people
 from prefs.storage.messages import Queued
 from prefs.storage.people import KnownAddress
 
@@ -211,7 +211,7 @@ class Sending:
         """
         self._settle_lost()
         with self.kit.store.read() as connection:
-            waiting = messages.due(connection, self.kit.now(), limit)
+            waiting = messages.due(connection, self.kit.now(), limit, but=checks.held(connection))
         for message_id in waiting:
             claimed = self._claim(message_id)
             if claimed is not None:

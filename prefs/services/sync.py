@@ -12,8 +12,8 @@ from itertools import islice
 
 from prefs.domain.address import parse_address
 from prefs.domain.keywords import read_keyword
-from prefs.domain.terms import Channel, Reason, Source, TextClass
-from prefs.errors import InvalidAddress
+from prefs.domain.terms import Channel, MessageClass, Reason, Source, TextClass
+from prefs.errors import InvalidAddress, ProviderError
 from prefs.providers.ports import LoggedText, TextLog
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.kit import Kit, act, bad_address, stop
@@ -27,7 +27,7 @@ FIRST_LOOK_BACK = timedelta(days=3)
 OVERLAP = timedelta(hours=1)
 """Read again each time: the provider's log may fill in late, and a text is applied once anyway."""
 
-OPTED_OUT = "21610"
+OPTED_OUT, _NO_LIST_YET = "21610", "20404"
 _CHUNK = 1_000
 _PREFIXES = {"whatsapp:": Channel.WHATSAPP, "rcs:": Channel.SMS}
 
@@ -65,9 +65,9 @@ class Sync:
         for text in self.log.texts_since(since - OVERLAP):
             drift.texts_read += 1
             self._compare(text, drift, dry_run=dry_run)
-        self._deactivations(now, drift, dry_run=dry_run)
         if not dry_run:
             self._move(TWILIO, now)
+        self._deactivations(now, drift, dry_run=dry_run)
         if drift.stops_missed or drift.opted_out_there:
             log.error("sync_found_missed_stops", extra={"texts": drift.stops_missed, "there": drift.opted_out_there})
         return drift
@@ -134,8 +134,10 @@ class Sync:
                     sender=sender.number,
                     at=text.sent_at,
                 )
-                wish = stop(doing, book, known.subject, Channel.SMS, sender=sender.number, at=text.sent_at)
-                ledger.append(connection, book, [block, wish])
+                facts = [block]
+                if sender.message_class is MessageClass.MARKETING:
+                    facts.append(stop(doing, book, known.subject, Channel.SMS, sender=sender.number, at=text.sent_at))
+                ledger.append(connection, book, facts)
         return 1
 
     def _deactivations(self, now: datetime, drift: Drift, *, dry_run: bool) -> None:
@@ -144,7 +146,12 @@ class Sync:
         last = self._mark(DEACTIVATIONS)
         day = last.date() + timedelta(days=1) if last else yesterday
         while day <= yesterday:
-            drift.numbers_deactivated += self._deactivated(self.log.deactivated_on(day), day, dry_run=dry_run)
+            try:
+                drift.numbers_deactivated += self._deactivated(self.log.deactivated_on(day), day, dry_run=dry_run)
+            except ProviderError as error:
+                if error.provider_code != _NO_LIST_YET:
+                    raise
+                return
             if not dry_run:
                 self._move(DEACTIVATIONS, now.replace(year=day.year, month=day.month, day=day.day))
             day += timedelta(days=1)

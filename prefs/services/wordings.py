@@ -5,9 +5,10 @@ import json
 import logging
 from dataclasses import dataclass, field
 
-from prefs.errors import StoreUnavailable
+from prefs.errors import NotFound, StoreUnavailable
 from prefs.storage import wordings
 from prefs.storage.base import Store
+from prefs.storage.wordings import Version
 
 log = logging.getLogger(__name__)
 
@@ -58,3 +59,16 @@ class Wordings:
         """Return the texts of a version, or None."""
         with self.store.read() as connection:
             return wordings.read(connection, version)
+
+    def versions(self) -> list[Version]:
+        """Return every version that people acted on, by page, newest first."""
+        with self.store.read() as connection:
+            return wordings.versions(connection)
+
+    def version(self, version: str) -> Version:
+        """Return one version with its texts. Raises ``NotFound``."""
+        with self.store.read() as connection:
+            found = wordings.versions(connection, version)
+        if not found:
+            raise NotFound("No page was shown in this version.")
+        return found[0]

@@ -22,6 +22,7 @@ class _Clock:
     """The hour this process has queued the regular work of."""
 
     hour: str = ""
+    minute: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Worker:
     sending: Sending
     handlers: Mapping[str, JobHandler]
     hourly: Sequence[str] = ()
+    minutely: Sequence[Callable[[], object]] = ()
     clock: _Clock = field(default_factory=_Clock)
 
     def run_once(self) -> int:
@@ -41,6 +43,7 @@ class Worker:
             StoreUnavailable: The database is away; everything waits.
         """
         self._queue_regular_work()
+        self._do_minutely_work()
         handed_over = self.sending.hand_over_due()
         return handed_over + self._run_jobs()
 
@@ -69,6 +72,15 @@ class Worker:
             for kind in self.hourly:
                 jobs.add(connection, kind, {}, key=f"{kind}:{hour}", now=now)
         self.clock.hour = hour
+
+    def _do_minutely_work(self) -> None:
+        """Do what is short and due each minute; several workers may, each part sees to that itself."""
+        minute = self.kit.now().strftime("%Y-%m-%dT%H:%M")
+        if self.clock.minute == minute:
+            return
+        self.clock.minute = minute
+        for work in self.minutely:
+            work()
 
     def _run_jobs(self) -> int:
         with self.kit.store.write() as connection:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from prefs.domain.catalogue import Brand, Catalogue, Sender, Topic
 from prefs.domain.terms import Channel, MessageClass, Need
@@ -48,14 +48,29 @@ def apply(connection: Connection, items: Sequence[Item]) -> None:
         key = (catalogue_item.c.kind == item.kind) & (catalogue_item.c.slug == item.slug)
         connection.execute(insert_new(connection, catalogue_item), {"kind": item.kind, "slug": item.slug, **values})
         connection.execute(update(catalogue_item).where(key).values(values))
-    connection.execute(insert_new(connection, meta), {"name": REVISION, "value": "0"})
-    connection.execute(update(meta).where(meta.c.name == REVISION).values(value=str(revision(connection) + 1)))
+    _count_revision(connection)
+
+
+def change(connection: Connection, item: Item) -> None:
+    """Add or change one item and count a new revision; its place among the others stays, a new one comes last."""
+    last = connection.execute(select(func.coalesce(func.max(catalogue_item.c.position), 0))).scalar_one()
+    values = {"retired": item.retired, "body": item.body}
+    key = (catalogue_item.c.kind == item.kind) & (catalogue_item.c.slug == item.slug)
+    new = {"kind": item.kind, "slug": item.slug, "position": last + 1, **values}
+    connection.execute(insert_new(connection, catalogue_item), new)
+    connection.execute(update(catalogue_item).where(key).values(values))
+    _count_revision(connection)
 
 
 def items(connection: Connection) -> list[Item]:
     """Return every item as it was described."""
     rows = connection.execute(select(catalogue_item).order_by(catalogue_item.c.position, catalogue_item.c.number))
     return [Item(row.kind, row.slug, row.body, row.retired) for row in rows]
+
+
+def _count_revision(connection: Connection) -> None:
+    connection.execute(insert_new(connection, meta), {"name": REVISION, "value": "0"})
+    connection.execute(update(meta).where(meta.c.name == REVISION).values(value=str(revision(connection) + 1)))
 
 
 def _brand(row: Any) -> Brand:

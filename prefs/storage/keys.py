@@ -20,6 +20,7 @@ class KeyRow:
     created_at: datetime
     revoked_at: datetime | None
     expires_at: datetime | None
+    last_used_on: str | None = None
 
 
 def add(connection: Connection, key_id: str, name: str, digest: bytes, scopes: Sequence[str], now: datetime) -> None:
@@ -45,6 +46,11 @@ def revoke(connection: Connection, key_id: str, now: datetime) -> bool:
     return connection.execute(update(api_key).where(live).values(revoked_at=now)).rowcount == 1
 
 
+def note_use(connection: Connection, key_id: str, day: str) -> None:
+    """Note the day a key was last used."""
+    connection.execute(update(api_key).where(api_key.c.id == key_id).values(last_used_on=day))
+
+
 def _key(row: Row[Any]) -> KeyRow:
     values = row._mapping
     return KeyRow(
@@ -54,4 +60,5 @@ def _key(row: Row[Any]) -> KeyRow:
         values["created_at"],
         values["revoked_at"],
         values["expires_at"],
+        values["last_used_on"],
     )

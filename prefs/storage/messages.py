@@ -1,6 +1,6 @@
 """The gateway's queue: one row a message, its history beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import product
@@ -119,9 +119,11 @@ def _bound(place: Place) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     return literal(place[0], message.c.created_at.type), literal(place[1], message.c.id.type)
 
 
-def due(connection: Connection, now: datetime, limit: int) -> Sequence[str]:
+def due(connection: Connection, now: datetime, limit: int, *, but: Iterable[Channel] = ()) -> Sequence[str]:
     """Return the ids of messages whose time has come, oldest first."""
     waiting = message.c.status.in_(("queued", "deferred")) & (message.c.due_at <= now)
+    if held := list(but):
+        waiting &= message.c.channel.not_in(held)
     query = select(message.c.id).where(waiting).order_by(message.c.due_at).limit(limit)
     return list(connection.execute(query).scalars())
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from prefs.domain.decision import RecipientState
 from prefs.domain.ledger import Standing
 from prefs.domain.terms import Channel
-from prefs.storage.tables import from_microseconds
+from prefs.storage.tables import from_microseconds, standing
 
 _SQLITE_PARAMETERS = 30_000
 
@@ -50,6 +50,12 @@ def load_states(connection: Connection, channel: Channel, wanted: Sequence[Seque
     by_key = _gather(rows, channel)
     states = [_merge([by_key[key] for key in group if key in by_key]) for group in wanted]
     return Snapshot(rows[0][0], states)
+
+
+def naming(connection: Connection, scope: int) -> int:
+    """Return how many addresses have a stop or consent that names a scope. It reads the whole table."""
+    query = select(func.count(func.distinct(standing.c.address_key))).where(standing.c.scope == scope)
+    return int(connection.execute(query).scalar_one())
 
 
 def _ask(connection: Connection, channel: Channel, keys: list[bytes]) -> list[tuple[Any, ...]]:

@@ -486,3 +486,38 @@ approval = Table(
     Index(None, "kind", "about"),
     sqlite_autoincrement=True,
 )
+
+stop_count = Table(
+    "stop_count",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("channel", String(16), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("topic", Integer, primary_key=True, autoincrement=False),
+    Column("campaign", String(100), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+send_count = Table(
+    "send_count",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("channel", String(16), primary_key=True),
+    Column("topic", Integer, primary_key=True, autoincrement=False),
+    Column("campaign", String(100), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+provider_check = Table(
+    "provider_check",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("provider", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Column("error", String(64)),
+    Column("found", JSON, nullable=False),
+    Index(None, "provider", "id"),
+    sqlite_autoincrement=True,
+)

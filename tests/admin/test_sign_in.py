@@ -2,11 +2,13 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from unittest import mock
 
 import pyotp
 import pytest
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from prefs.domain.roles import Role
@@ -171,6 +173,18 @@ def test_an_old_cookie_is_dead_at_once_after_a_change(world: World, change: str)
     assert not opens(person, old)
 
 
+def test_a_session_that_ended_in_one_process_is_dead_in_every_other(build_world: Any) -> None:  # V44
+    one, other = build_world(), build_world()
+    person = staff(one)
+    elsewhere = Staff(other, person.user)
+    token = cookie(person)
+    assert opens(elsewhere, token)
+
+    person.post("/admin/sign-out")
+
+    assert not opens(elsewhere, token)
+
+
 def test_a_session_ends_after_thirty_idle_minutes_and_twelve_hours_anyway(world: World) -> None:  # item 22
     person = staff(world)
     world.clock.forward(seconds=IDLE.total_seconds() - 1)
@@ -328,6 +342,16 @@ class TestThrottling:
         assert sign_in(stranger, environ_base={"REMOTE_ADDR": "10.9.9.9"}).status_code == 429
         assert sign_in(owner, environ_base={"REMOTE_ADDR": "10.8.8.8"}).status_code == 303
 
+    def test_every_process_counts_in_the_same_place(self, build_world: Any) -> None:
+        """Two applications on one database, as two worker processes are (Fides CVE-2025-57816)."""
+        one, other = build_world(), build_world()
+        person = new_user(one)
+        elsewhere = Staff(other, person.user)
+
+        statuses = [sign_in(person if n % 2 else elsewhere, "wrong").status_code for n in range(7)]
+
+        assert statuses == [403] * 5 + [429] * 2
+
     def test_a_client_that_moves_through_its_own_network_is_one_client(self, world: World) -> None:
         person = new_user(world)
 
@@ -370,13 +394,43 @@ def test_a_dangerous_page_asks_who_it_is_again(world: World) -> None:  # item 24
     asked = person.get("/admin/account/password")
     assert asked.location == "/admin/confirm?next=/admin/account/password"
     acted = person.post("/admin/account/password", password="another long password")
-    assert acted.location.startswith("/admin/confirm")
+    assert acted.location.startswith("/admin/confirm?next=/admin/account/password&")
+    listed = person.post("/admin/providers/outbox/release")
+    assert listed.location.startswith("/admin/confirm?next=/admin/providers/outbox&")
     wrong = person.post("/admin/confirm", password="not it at all", next="/admin/account/password")
     assert wrong.status_code == 403
     right = person.post("/admin/confirm", password=PASSWORD, next="/admin/account/password")
 
     assert right.location == "/admin/account/password"
     assert person.get("/admin/account/password").status_code == 200
+
+
+def test_what_was_sent_before_the_proof_is_kept_and_needs_one_more_press(world: World) -> None:  # WCAG 3.3.7
+    person = new_user(world)
+    sign_in(person)
+    person.later()
+    asked = person.post("/admin/keys", name="campaigns <b>", scopes=["decide", "read"])
+    page = person.page(asked.location)
+    act = re.findall(r'name="act" value="([^"]+)"', page)[0]
+    assert "What you typed is kept." in page
+    assert "campaigns" not in asked.location
+
+    resumed = person.post("/admin/confirm", password=PASSWORD, act=act, next="/admin/keys").text
+    assert "Nothing is done yet." in resumed
+    assert len(world.services.keys.every()) == 1
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', resumed)
+    sent = [(name, unescape(value)) for name, value in fields]
+    assert [pair for pair in sent if pair[0] != "csrf_token"] == [
+        ("name", "campaigns <b>"),
+        ("scopes", "decide"),
+        ("scopes", "read"),
+    ]
+    made = person.client.post("/admin/keys", data=MultiDict(sent))
+    assert "Copy this key now" in made.text
+
+    other = Staff(world, world.services.team.create("o@staff.example", Role.ENGINEER, by="tests", password=PASSWORD))
+    sign_in(other, email="o@staff.example")
+    assert other.post("/admin/confirm", password=PASSWORD, act=act, next="/admin/keys").location == "/admin/keys"
 
 
 def test_a_new_password_signs_out_everywhere(world: World) -> None:
@@ -444,6 +498,35 @@ def test_what_people_typed_comes_back_inert(world: World) -> None:  # V16
     assert "<script>alert" not in sign_in(fresh, email=payload).text
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/admin/find?q=%00", 400),
+        ("/admin/audit?about=a%00b", 400),
+        ("/admin/words/versions/%00", 400),
+        ("/admin/topics/%00", 400),
+        ("/admin/team/99999999999999999999999", 404),
+        ("/admin/audit?before=99999999999999999999999", 200),
+        ("/admin/find?q=" + "x" * 4000, 200),
+        ("/admin/topics/" + "x" * 4000, 404),
+        ("/admin/keys/%F0%9F%98%80/revoke", 404),
+        ("/admin/words/pages?from=9999999999", 200),
+    ],
+)
+def test_odd_values_in_an_address_are_no_crash(world: World, path: str, status: int) -> None:  # item 35
+    assert staff(world).client.get(path).status_code == status
+
+
+def test_odd_values_in_a_form_are_no_crash(world: World) -> None:  # item 35
+    person = staff(world)
+
+    assert person.post("/admin/account/time-zone", time_zone="\0").status_code == 400
+    assert person.post("/admin/keys/\x00/revoke").status_code == 400
+    visitor = new_user(world)
+    assert sign_in(visitor, email="a\0b@staff.example").status_code == 400
+    assert sign_in(visitor, "\0" * 20).status_code == 400
+
+
 def test_nobody_is_spared_the_second_factor_in_production(build_world: Any) -> None:
     world = build_world()
     spared = world.services.team.create(EMAIL, Role.ADMIN, by="tests", password=PASSWORD, mfa_exempt=True)
@@ -500,6 +583,6 @@ def test_times_are_shown_in_the_viewers_zone_which_is_named(world: World) -> Non
 
     shown = person.press("/admin/account/time-zone", time_zone="Asia/Tokyo")
 
-    assert "24 November 2026, 21:00" in shown
+    assert "25 November 2026, 02:00" in shown
     assert "Times are in Asia/Tokyo." in shown
     assert person.post("/admin/account/time-zone", time_zone="Mars/Olympus").status_code == 422

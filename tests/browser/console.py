@@ -1,10 +1,12 @@
 """Every page of the staff console in every state, and how to get there: used by tests and screenshots."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import Page
 
 from prefs.domain.roles import Role
+from prefs.storage.tables import staff_session
 from tests.browser import console_people
 from tests.browser.site import Site, press
 
@@ -53,6 +55,81 @@ def _approvals(page: Page, site: Site) -> None:
     at("/admin/approvals", Role.PRIVACY)(page, site)
 
 
+def _key_made(page: Page, site: Site) -> None:
+    at("/admin/keys")(page, site)
+    page.fill("#name", "campaigns")
+    page.check("input[value=decide]")
+    press(page, "Make the key")
+
+
+def _resume(page: Page, site: Site) -> None:
+    number = next(site.numbers)
+    email, password = f"staff{number}@staff.example", "correct horse battery staple"
+    user = site.services.team.create(email, Role.ENGINEER, by="tests", password=password)
+    opened = site.services.sessions.open_for(user)
+    page.context.add_cookies([{"name": "prefs-staff", "value": opened.token, "url": site.url}])
+    page.goto(f"{site.url}/admin/keys")
+    with site.services.kit.store.write() as connection:
+        old = datetime.now(UTC) - timedelta(minutes=11)
+        connection.execute(staff_session.update().where(staff_session.c.user_id == user.id).values(proved_at=old))
+    page.fill("#name", "campaigns")
+    page.check("input[value=decide]")
+    press(page, "Make the key")
+    page.fill("#password", password)
+    press(page, "Continue")
+
+
+def _team_problems(page: Page, site: Site) -> None:
+    at("/admin/team")(page, site)
+    press(page, "Add, and make a set-up link")
+
+
+def _held(page: Page, site: Site) -> None:
+    enter(page, site)
+    page.goto(f"{site.url}/admin/providers/outbox/hold")
+    press(page, "Hold sends")
+    site.services.providers.release("outbox", site.services.team.everyone()[0])
+
+
+def _busy_overview(page: Page, site: Site) -> None:
+    """An overview with figures of a month, put where the worker adds them up."""
+    fill_figures(site)
+    at("/admin/")(page, site)
+
+
+def fill_figures(site: Site) -> None:
+    """Put a month of made-up counts into the tables the overview reads."""
+    from prefs.storage.tables import decision_count, send_count, stop_count
+
+    today = datetime.now(UTC).date()
+    topics = {one.slug: one.number for one in site.services.kit.catalogue.topics}
+    sources = {"email": "one_click", "sms": "sms_keyword", "push": "api", "postal": "letter"}
+    with site.services.kit.store.write() as connection:
+        for table in (stop_count, send_count, decision_count):
+            connection.execute(table.delete())
+        for back in range(60):
+            day = (today - timedelta(days=back)).isoformat()
+            weekend = 0.4 if (today - timedelta(days=back)).weekday() > 4 else 1.0
+            peak = 2.5 if back == 12 else 1.0
+            for channel, number in (("email", 22), ("sms", 8), ("push", 3), ("postal", 1)):
+                value = int(number * weekend * peak) or (back % 3 == 0)
+                row = {"day": day, "channel": channel, "source": sources[channel], "topic": topics["events"]}
+                connection.execute(stop_count.insert(), {**row, "campaign": "spring-events", "number": value})
+                if channel == "email":
+                    page_row = {**row, "source": "unsubscribe_page", "topic": topics["product-offers"]}
+                    connection.execute(
+                        stop_count.insert(), {**page_row, "campaign": "may-offers", "number": value // 2}
+                    )
+            for topic, campaign, number in (("events", "spring-events", 2600), ("product-offers", "may-offers", 5200)):
+                sends = {"day": day, "channel": "email", "topic": topics[topic], "campaign": campaign}
+                connection.execute(send_count.insert(), {**sends, "number": int(number * weekend)})
+            reasons = (("unsubscribed", 610), ("no_consent", 330), ("hard_bounce", 130), ("restricted", 40))
+            counted = [("allowed", "", 10_800), *(("blocked", reason, number) for reason, number in reasons)]
+            for outcome, reason, number in counted:
+                row = {"day": day, "channel": "email", "topic": "events", "outcome": outcome, "reason": reason}
+                connection.execute(decision_count.insert(), {**row, "number": int(number * weekend)})
+
+
 # Add a row for every page and state.
 STATES: dict[str, Go] = {
     "sign-in": _visit("/admin/sign-in"),
@@ -68,4 +145,27 @@ STATES: dict[str, Go] = {
     "find-reference": at("/admin/find?q=NW-7K3M-92QD"),
     "overview-new": at("/admin/"),
     **console_people.states(at),
+    "overview": _busy_overview,
+    "providers": at("/admin/providers", Role.MARKETING),
+    "provider": at("/admin/providers/outbox", Role.ENGINEER),
+    "provider-hold": at("/admin/providers/outbox/hold", Role.ENGINEER),
+    "provider-held": _held,
+    "topics": at("/admin/topics", Role.MARKETING),
+    "topic": at("/admin/topics/events", Role.MARKETING),
+    "topic-new": at("/admin/topics/new", Role.MARKETING),
+    "topic-read": at("/admin/topics/account", Role.PRIVACY),
+    "topic-retire": at("/admin/topics/events/retire", Role.MARKETING),
+    "channels": at("/admin/channels"),
+    "words": at("/admin/words"),
+    "words-short": at("/admin/words/texts?language=ar"),
+    "words-pages": at("/admin/words/pages?language=de"),
+    "words-versions": at("/admin/words/versions"),
+    "team": at("/admin/team"),
+    "team-problems": _team_problems,
+    "member": at("/admin/team/1"),
+    "audit": at("/admin/audit"),
+    "audit-nothing": at("/admin/audit?about=nothing"),
+    "keys": at("/admin/keys", Role.ENGINEER),
+    "key-made": _key_made,
+    "resume": _resume,
 }

@@ -153,3 +153,19 @@ def _target(made):  # type: ignore[no-untyped-def]
     from prefs.domain.terms import Channel
 
     return Channel.EMAIL, made.services().kit.address_keys.key(parse_address(Channel.EMAIL, ADA))
+
+
+def test_numbers_are_asked_about_answered_and_the_registry_copy_noted(prefs: Prefs, tmp_path: Path) -> None:
+    prefs("consent", "--channel", "sms", "--to", "+14155550123", "--topic", "events", "--source", "form")
+    asked = prefs("numbers", "questions").stdout
+    assert asked.startswith("4155550123,")
+    answered = tmp_path / "answers.csv"
+    answered.write_text(asked.strip() + ",yes\nodd line\n")
+
+    told = prefs("numbers", "answers", str(answered))
+
+    assert (told.stdout, told.returncode) == ("2 rows, 1 consents ended, 0 to ask again.\n", 1)
+    assert "lines 2" in told.stderr
+    decision = prefs("decide", "--channel", "sms", "--to", "+14155550123", "--topic", "events", "--json")
+    assert '"number_reassigned"' in decision.stdout
+    assert prefs("numbers", "registry", "--copied-on", "2026-11-01").returncode == 0

@@ -8,6 +8,8 @@ from prefs.domain.keywords import TABLE, normalise, read_keyword
 from prefs.domain.terms import TextClass
 
 ROWS = [(word, row.kind) for row in TABLE for word in row.words]
+# As phones correct words into: composed in some, a letter and a mark behind it in others.
+ACCENTED = {"a": "á", "e": "ê", "i": "i\u0301", "o": "ó", "u": "ü", "n": "n"}
 SHAPES = {
     "lower": str.lower,
     "upper": str.upper,
@@ -16,6 +18,9 @@ SHAPES = {
     "spaces": lambda word: f"  {word} \n",
     "full width": lambda word: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in word),
     "quotes": lambda word: f"“{word}”",
+    "accents": lambda word: "".join(ACCENTED.get(letter, letter) for letter in word),
+    "exclamation": lambda word: f"¡{word}!!!",
+    "lines": lambda word: f"\n{word}\r\n",
     "emoji": lambda word: f"{word} 🙏",
 }
 

@@ -12,7 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.serving import make_server
@@ -52,6 +55,7 @@ class ProviderDouble:
     messages: list[dict[str, Any]] = field(default_factory=list)
     mails: list[dict[str, Any]] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
+    deactivated: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
     _failures: deque[Failure] = field(default_factory=deque)
     _opted_out: set[tuple[str, str]] = field(default_factory=set)
@@ -76,10 +80,22 @@ class ProviderDouble:
         """Do as if a person had texted STOP to a sender."""
         self._opted_out.add((number, sender))
 
+    def logged(self, **of_text: Any) -> str:
+        """Put a text into Twilio's log as if it had been sent or received; return its id."""
+        sid = "SM" + secrets.token_hex(16)
+        sent_at: datetime = of_text.pop("sent_at")
+        known = {"sid": sid, "account_sid": ACCOUNT, "status": "received", "direction": "inbound", "error_code": None}
+        known |= {"messaging_service_sid": None, "date_sent": format_datetime(sent_at), **of_text}
+        self.messages.append({**known, "_at": sent_at})
+        return sid
+
     def _app(self) -> Flask:
         app = Flask("double")
         base = "/2010-04-01/Accounts/<account>"
         app.add_url_rule(f"{base}/Messages.json", view_func=self._guarded("twilio", self._create), methods=["POST"])
+        app.add_url_rule(f"{base}/Messages.json", view_func=self._guarded("twilio", self._list))
+        app.add_url_rule("/v1/Deactivations", view_func=self._guarded("twilio", self._deactivations))
+        app.add_url_rule("/lists/<day>.txt", view_func=self._deactivated_on)
         app.add_url_rule(f"{base}/Messages/<sid>.json", view_func=self._guarded("twilio", self._fetch))
         app.add_url_rule("/v3/mail/send", view_func=self._guarded("sendgrid", self._mail), methods=["POST"])
         return app
@@ -136,6 +152,28 @@ class ProviderDouble:
             (not to.startswith("+"), 21211),
         )
         return MAGIC_TO.get(to) or MAGIC_FROM.get(sender) or next((code for wrong, code in checks if wrong), None)
+
+    def _list(self, account: str) -> Any:
+        """Answer a page of the log, newest first, as Twilio pages it."""
+        since = request.args.get("DateSent>", "")
+        size, page = int(request.args.get("PageSize", 50)), int(request.args.get("Page", 0))
+        wanted = [one for one in self.messages if one["account_sid"] == account and "_at" in one]
+        wanted = [one for one in wanted if not since or one["_at"] >= datetime.fromisoformat(since)]
+        wanted.sort(key=lambda one: one["_at"], reverse=True)
+        here = [{k: v for k, v in one.items() if k != "_at"} for one in wanted[page * size : (page + 1) * size]]
+        more = len(wanted) > (page + 1) * size
+        following = f"{request.path}?PageSize={size}&Page={page + 1}&DateSent%3E={quote(since)}" if more else None
+        return jsonify(messages=here, next_page_uri=following, page=page, page_size=size)
+
+    def _deactivations(self) -> Any:
+        day = request.args["Date"]
+        if day not in self.deactivated:
+            return _refusal("twilio", 404, 20404, "not found")
+        target = f"{self.url}/lists/{day}.txt"
+        return jsonify(redirect_to=target), 307, {"Location": target}
+
+    def _deactivated_on(self, day: str) -> Any:
+        return Response("\n".join(self.deactivated[day]) + "\n", mimetype="text/plain")
 
     def _fetch(self, account: str, sid: str) -> Any:
         found = next((one for one in self.messages if (one["account_sid"], one["sid"]) == (account, sid)), None)

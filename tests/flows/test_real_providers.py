@@ -1,6 +1,6 @@
 """The whole service with the real SDKs, against the providers' double."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -8,12 +8,6 @@ from tests.double.provider import ACCOUNT, SENDGRID_KEY, TOKEN, ProviderDouble
 from tests.make import ADA, BEN, World
 
 MARKETING, SERVICE = "MG" + "a" * 32, "MG" + "b" * 32
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture

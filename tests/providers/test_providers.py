@@ -1,7 +1,5 @@
 """The real SDKs against the double: what goes out, and what each kind of failure means."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from prefs.domain.terms import MessageClass
@@ -12,12 +10,6 @@ from tests.double.provider import ACCOUNT, SENDGRID_KEY, TOKEN, ProviderDouble
 from tests.double.specs import _email, _text
 
 SERVICE = "MG" + "2" * 32
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture

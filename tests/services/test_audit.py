@@ -15,7 +15,7 @@ def test_the_database_itself_refuses_to_change_or_remove_entries(world: World, s
     with pytest.raises(DBAPIError, match="append-only"), world.services.kit.store.write() as connection:
         connection.execute(text(statement))
 
-    assert len(world.services.audit.page(AuditFilter(), 10)) == 1
+    assert len(world.services.audit.page(AuditFilter(action="exported"), 10)) == 1
 
 
 def test_what_looks_like_an_address_is_struck_out(world: World) -> None:
@@ -64,4 +64,4 @@ def test_filters_are_literal(world: World, value: str) -> None:  # V19
 
     for wanted in (AuditFilter(actor=value), AuditFilter(action=value), AuditFilter(about=value)):
         assert world.services.audit.page(wanted, 10) == []
-    assert len(world.services.audit.page(AuditFilter(), 10)) == 1
+    assert len(world.services.audit.page(AuditFilter(action="exported"), 10)) == 1

@@ -92,6 +92,47 @@ def test_w2_the_url_is_the_configured_origin_and_the_raw_target(environ: dict[st
     assert signed_url("https://prefs.example", environ, "/x") == f"https://prefs.example{target}"
 
 
+@pytest.mark.parametrize(
+    ("base_url", "signed"),
+    [
+        pytest.param("https://prefs.example", "https://prefs.example", id="behind a proxy that ends TLS"),
+        pytest.param("https://prefs.example", "https://prefs.example:443", id="the usual port written out"),
+        pytest.param("https://prefs.example:8443", "https://prefs.example:8443", id="another port"),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?tenant=%E2%9C%93&x=a%20b"], ids=["plain", "percent-escapes"])
+def test_w2_the_signature_holds_for_the_configured_url_whatever_proxies_say(
+    build_world: Callable[..., World], base_url: str, signed: str, query: str
+) -> None:
+    world = build_world(PREFS_BASE_URL=base_url)
+    path = simulate.TEXTS_PATH + query
+    sent = form()
+    headers = simulate.sign_text(TOKEN, signed + path, sent)
+    forged = {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "81"}
+
+    answer = world.client.post(
+        path, data=sent, headers={**headers, **forged}, base_url=base_url, environ_overrides={"RAW_URI": path}
+    )
+
+    assert answer.status_code == 200
+    assert len(world.entries()) == 1
+
+
+def test_w2_a_signature_over_the_forwarded_host_is_refused(build_world: Callable[..., World]) -> None:
+    world = build_world(PREFS_BASE_URL="https://prefs.example", PREFS_TRUSTED_PROXY_HOPS="1")
+    sent = form()
+    headers = simulate.sign_text(TOKEN, "https://evil.example" + simulate.TEXTS_PATH, sent)
+
+    answer = world.client.post(
+        simulate.TEXTS_PATH,
+        data=sent,
+        headers={**headers, "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"},
+        base_url="https://prefs.example",
+    )
+
+    assert answer.status_code == 403
+
+
 def test_w3_fifty_copies_at_once_are_one_text_one_stop_one_answer(world: World) -> None:
     sent = form()
 

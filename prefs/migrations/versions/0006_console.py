@@ -1,4 +1,4 @@
-"""The staff console: users, sessions, audit log, second-person approvals.
+"""The staff console: users, sessions, audit log, second-person approvals, figures, provider checks.
 
 The audit log refuses UPDATE, DELETE and TRUNCATE by trigger, like the ledger. Takes no long
 lock: every table is new.
@@ -110,13 +110,47 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_approval_status_id"), "approval", ["status", "id"])
     op.create_index(op.f("ix_approval_kind_about"), "approval", ["kind", "about"])
+    op.create_table(
+        "stop_count",
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("topic", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("campaign", sa.String(length=100), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "channel", "source", "topic", "campaign", name=op.f("pk_stop_count")),
+    )
+    op.create_table(
+        "send_count",
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("topic", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("campaign", sa.String(length=100), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "channel", "topic", "campaign", name=op.f("pk_send_count")),
+    )
+    op.create_table(
+        "provider_check",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("provider", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=False),
+        sa.Column("error", sa.String(length=64), nullable=True),
+        sa.Column("found", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_check")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_provider_check_provider_id"), "provider_check", ["provider", "id"])
     sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _SQLITE_GUARDS if sqlite else _POSTGRESQL_GUARDS:
         op.execute(statement)
 
 
 def downgrade() -> None:
-    for name in ("approval", "audit_entry", "staff_session", "staff_link", "staff_recovery_code", "staff_user"):
+    counts = ("provider_check", "send_count", "stop_count")
+    people = ("staff_session", "staff_link", "staff_recovery_code", "staff_user")
+    for name in (*counts, "approval", "audit_entry", *people):
         op.drop_table(name)
     if op.get_bind().dialect.name != "sqlite":
         op.execute("DROP FUNCTION audit_is_append_only()")
