@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, exists, literal_column, or_, select
 
 from prefs.domain.ledger import Entry
 from prefs.domain.reasons import SUPPRESSION_REASONS
@@ -42,13 +42,12 @@ def page(
     """Return the entries whose stop stands, newest first: older than ``before``, or the next newer than ``after``."""
     reasons = [wanted.reason] if wanted.reason else sorted(SUPPRESSION_REASONS)
     channels = [wanted.channel] if wanted.channel else [EVERY_CHANNEL, *Channel]
-    ranges = [
-        _range(wanted, _of(reason, channel), now, before, after) for reason, channel in product(reasons, channels)
-    ]
+    behind = _behind(connection, before, after)
+    ranges = [_range(wanted, _of(reason, channel), now, behind) for reason, channel in product(reasons, channels)]
     if wanted.subjects is not None:
         # One person has few entries: the index of subjects finds them, and the rest is left out.
         theirs = or_(*(_of(reason, channel) for reason, channel in product(reasons, channels)))
-        ranges = [_range(wanted, ledger_entry.c.subject.in_(wanted.subjects) & theirs, now, before, after)]
+        ranges = [_range(wanted, ledger_entry.c.subject.in_(wanted.subjects) & theirs, now, behind)]
     numbers = [place[0] for place in merging.newest(connection, ranges, ["id"], limit, forward=after is not None)]
     found = ledger.entries_numbered(connection, numbers)
     return [found[number] for number in numbers]
@@ -87,17 +86,31 @@ def _of(reason: str, channel: str) -> ColumnElement[bool]:
     return (ledger_entry.c.reason == str(reason)) & fitting
 
 
+def _behind(connection: Connection, before: int | None, after: int | None) -> list[ColumnElement[bool]]:
+    """Return the conditions of a place in the list.
+
+    SQLite takes ``id > 5`` as a reason to walk the whole table from row 5 on, for every range
+    whose channel is common, however rare its reason: measured at ten times the cost with
+    300,000 entries. The plus keeps it to the range's own index, in whose order it reads anyway.
+    """
+    number: ColumnElement[int] = ledger_entry.c.id
+    if connection.dialect.name == "sqlite":
+        number = literal_column("+ledger_entry.id", BigInteger)
+    conditions = []
+    if before is not None:
+        conditions.append(number < before)
+    if after is not None:
+        conditions.append(number > after)
+    return conditions
+
+
 def _range(
-    wanted: StopFilter, within: ColumnElement[bool], now: datetime, before: int | None, after: int | None
+    wanted: StopFilter, within: ColumnElement[bool], now: datetime, behind: Sequence[ColumnElement[bool]]
 ) -> Select[Any]:
     row = ledger_entry.c
-    conditions = [within]
+    conditions = [within, *behind]
     if wanted.source:
         conditions.append(row.source == wanted.source)
-    if before is not None:
-        conditions.append(row.id < before)
-    if after is not None:
-        conditions.append(row.id > after)
     conditions.append(row.until.is_(None) | (row.until > now))
     conditions.append(exists().where(standing.c.entry_id == row.id))
     return select(row.id).where(*conditions)
