@@ -1,5 +1,6 @@
 """Record an opt-out that reached staff (ux.md A3; rules.md T-9, G-1)."""
 
+from contextlib import suppress
 from datetime import date, timedelta
 
 from flask import request, url_for
@@ -13,7 +14,7 @@ from prefs.domain.ladder import MARKETING_BY
 from prefs.domain.roles import Right
 from prefs.domain.terms import Channel, MessageClass
 from prefs.edge import MB, body_limit, services
-from prefs.errors import InvalidInput, NotFound
+from prefs.errors import Conflict, InvalidInput, NotFound
 from prefs.services.kit import read_slip, write_slip
 from prefs.services.letters import LARGEST_SCAN, WAYS, Heard, Scan, due_on
 
@@ -63,7 +64,8 @@ def _save() -> ResponseReturnValue:
     }
     mail = request.form.get("mail", "")
     if mail.isascii() and mail.isdigit() and i_may(Right.REQUESTS):
-        services().waiting.settle_mail(int(mail), actor=me().actor)
+        with suppress(Conflict, NotFound):  # somebody dealt with the mail meanwhile; the stop is recorded
+            services().waiting.settle_mail(int(mail), actor=me().actor)
     return go("admin.stop_recorded", r=write_slip(services().kit, "recorded", note, good_for=_SHOWN_FOR))
 
 

@@ -75,8 +75,17 @@ class Person:
     def name(self, *, full: bool) -> str:
         """Return what to call the person: an address as far as may be shown, else the caller's id."""
         shown = [one.clear if full else one.masked for one in self.addresses if one.clear]
-        own = self.contact.external_id if self.contact else None
-        return next((one for one in shown if one), None) or own or self.reference
+        return next((one for one in shown if one), None) or self.own_id(full=full) or self.reference
+
+    def own_id(self, *, full: bool) -> str:
+        """Return the caller's id; one that is an address itself is masked like any address."""
+        own = self.contact.external_id if self.contact else ""
+        if full or not ("@" in own or own.startswith("+")):
+            return own
+        try:
+            return masked(parse_address(Channel.EMAIL if "@" in own else Channel.SMS, own)) or "•••"
+        except InvalidAddress:
+            return "•••"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,18 @@ def test_the_privacy_office_sees_the_address_and_marketing_does_not(world: World
     assert "••• ••• 0123" in masked
 
 
+def test_an_id_that_is_an_address_is_masked_like_one(world: World) -> None:
+    world.know(("sms", BEN), contact="ada@example.com")
+    world.know(("email", "cem@example.com"), contact="ada@example.com-2")
+
+    listed = staff(world, Role.PRIVACY).page("/admin/people", q="ada@")
+    page = opened(world, staff(world, Role.MARKETING), "cem@example.com")
+
+    assert "ada@" not in listed.replace('value="ada@"', "")
+    assert "ada@" not in page
+    assert "ada@example.com-2" in opened(world, staff(world, Role.PRIVACY, "two@staff.example"), "cem@example.com")
+
+
 def test_an_engineer_sees_no_people(world: World) -> None:
     world.know()
 
