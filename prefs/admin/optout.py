@@ -177,6 +177,7 @@ def _from_mail(number: str) -> dict[str, str]:
     if not (number.isascii() and number.isdigit() and i_may(Right.REQUESTS)):
         return {}
     mail = services().waiting.mail(int(number))
+    services().audit.note(me().actor, "address_revealed", f"mail:{number}")
     return {
         "mail": number,
         "addresses": mail.from_,

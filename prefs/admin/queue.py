@@ -31,6 +31,9 @@ def queue() -> ResponseReturnValue:
         "items": services().waiting.items,
     }
     rows = read[tab](after=_after(), limit=ROWS + 1)
+    if rows and (tab == "mails" or (tab == "items" and i_may(Right.SEE_ADDRESSES))):
+        # What people wrote and what providers sent may hold addresses; that it was seen is noted first.
+        services().audit.note(me().actor, "address_revealed", f"queue:{tab}", rows=len(rows))
     return show(
         "queue.html",
         tab=tab,

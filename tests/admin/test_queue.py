@@ -6,6 +6,7 @@ import pytest
 
 from prefs.domain.roles import Role
 from prefs.services.mailbox import InboundMail
+from prefs.storage.audit import AuditFilter
 from tests.make import ADA, BEN, World
 from tests.staff import staff
 
@@ -77,6 +78,7 @@ def test_a_mail_becomes_an_opt_out_with_one_form_filled_in(world: World) -> None
     page = privacy.page("/admin/queue", tab="mails")
     url = re.search(r'href="(/admin/optout/new\?mail=\d+)"', page)[1]  # type: ignore[index]
     form = privacy.page(url)
+    seen = {one.entry.about for one in world.services.audit.page(AuditFilter(action="address_revealed"), 9)}
 
     privacy.press(
         "/admin/optout/new",
@@ -87,6 +89,8 @@ def test_a_mail_becomes_an_opt_out_with_one_form_filled_in(world: World) -> None
     )
 
     assert f">{ADA}</textarea>" in form
+    assert ADA not in page
+    assert seen == {"queue:mails", "mail:1"}
     assert world.decide()["allowed"] is False
     assert "No mail waits for a person." in privacy.page("/admin/queue", tab="mails")
 
