@@ -97,7 +97,6 @@ def install(app: Flask, *, base_url: str, proxy_hops: int, development: bool) ->
         )
     hosts = Hosts.of(base_url, development=development)
     headers = fixed_headers(https=base_url.startswith("https://"))
-    csrf.init_app(app)
 
     @app.before_request
     def begin() -> Response | None:
@@ -118,6 +117,8 @@ def install(app: Flask, *, base_url: str, proxy_hops: int, development: bool) ->
         record(services().metrics, request.method, route, answer.status_code, passed, named)
         return answer
 
+    # Behind ``begin``: it reads the form, and must know by then how large the form may be.
+    csrf.init_app(app)
     app.register_error_handler(errors.PrefsError, _prefs_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)

@@ -33,12 +33,15 @@ from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
 from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
+from prefs.services.letters import Letters
 from prefs.services.linking import Linking
 from prefs.services.mailbox import Mailbox
 from prefs.services.metrics import Metrics
 from prefs.services.numbers import Numbers
 from prefs.services.organisation import Organisation
+from prefs.services.outgoing import Outgoing
 from prefs.services.passwords import Passwords
+from prefs.services.persons import Persons
 from prefs.services.preferences import Preferences
 from prefs.services.providers import TEXT_CHANNELS, Provider, Providers
 from prefs.services.rectifying import Rectifying
@@ -55,6 +58,7 @@ from prefs.services.single_sign_on import SingleSignOn
 from prefs.services.snapshots import Snapshots
 from prefs.services.staff import Team
 from prefs.services.standing_index import StandingIndex
+from prefs.services.stop_list import StopList
 from prefs.services.stop_page import StopPage
 from prefs.services.stopping import Seen
 from prefs.services.suppression import Suppressions
@@ -63,6 +67,7 @@ from prefs.services.telling import Telling
 from prefs.services.texts import Texts
 from prefs.services.unsubscribe import Unsubscribe
 from prefs.services.upkeep import Upkeep
+from prefs.services.waiting import Waiting
 from prefs.services.wordings import Wordings
 from prefs.services.worker import Worker
 from prefs.storage.base import Clock, Store, utc_now
@@ -117,6 +122,11 @@ class Services:
     sessions: Sessions
     audit: Audit
     approvals: Approvals
+    persons: Persons
+    letters: Letters
+    stop_list: StopList
+    outgoing: Outgoing
+    waiting: Waiting
     figures: Figures
     providers: Providers
     backlog: Backlog
@@ -193,7 +203,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
     errands = Errands(kit, sending, linking, organisation)
     telling = Telling(kit, _recipients(settings))
-    approvals = Approvals(kit)
+    suppressions, approvals = Suppressions(kit, errands), Approvals(kit)
     erasures = Erasures(kit, errands, telling, approvals)
     copies = AccessFiles(kit, organisation, _carriers(settings))
     unsubscribe = Unsubscribe(kit, errands)
@@ -233,7 +243,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         mailbox=Mailbox(kit, unsubscribe),
         wordings=Wordings(store),
         retention=retention,
-        suppressions=Suppressions(kit, errands),
+        suppressions=suppressions,
         contacts=Contacts(kit),
         numbers=numbers,
         contact_choices=ContactChoices(kit),
@@ -273,6 +283,11 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         single_sign_on=_single_sign_on(settings, kit, sessions, team),
         audit=Audit(store),
         approvals=approvals,
+        persons=Persons(kit, decisions),
+        letters=Letters(kit, errands),
+        stop_list=StopList(kit, suppressions, approvals),
+        outgoing=Outgoing(kit, decisions),
+        waiting=Waiting(kit),
         figures=figures,
         providers=providers,
         backlog=Backlog(kit),

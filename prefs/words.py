@@ -93,6 +93,23 @@ def day_and_time(moment: datetime, language: str) -> str:
     return gettext(language, "%(date)s at %(time)s", date=day(moment, language), time=f"{moment:%H:%M} UTC")
 
 
+def country(code: str, language: str) -> str:
+    """Return a country's name, like ``Germany`` for ``DE``, or the code where there is no such name."""
+    from babel import Locale  # noqa: PLC0415  only pages and mails need it
+
+    found: str = Locale.parse(_format_locale(language)).territories.get(code.upper(), code)
+    return found
+
+
+def language(tag: str, into: str) -> str:
+    """Return a language's name, like ``German`` for ``de-AT``, or the tag where there is no such name."""
+    from babel import Locale  # noqa: PLC0415  only pages and mails need it
+
+    first = tag.replace("_", "-").partition("-")[0].lower()
+    found: str = Locale.parse(_format_locale(into)).languages.get(first, tag)
+    return found
+
+
 # Spanish and Portuguese put "de" between the parts; the rest read well as they stand.
 _DAY = {"es": "d 'de' MMMM 'de' y", "pt": "d 'de' MMMM 'de' y", "de": "d. MMMM y"}
 

@@ -4,18 +4,41 @@ from prefs.admin import (
     account,
     audit,
     catalogue,
+    decisions,
     find,
     keys,
+    optout,
     overview,
+    people,
     providers,
+    queue,
     requests,
     sign_in,
     single_sign_on,
+    suppressions,
     team,
     words,
 )
 from prefs.admin.frame import bp
 
-PAGES = (account, audit, catalogue, find, keys, overview, providers, requests, sign_in, single_sign_on, team, words)
+PAGES = (
+    account,
+    audit,
+    catalogue,
+    decisions,
+    find,
+    keys,
+    optout,
+    overview,
+    people,
+    providers,
+    queue,
+    requests,
+    sign_in,
+    single_sign_on,
+    suppressions,
+    team,
+    words,
+)
 
 __all__ = ["PAGES", "bp"]

@@ -25,15 +25,19 @@ def cursor(name: str) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
 
 
-def paged(rows: Sequence[Row], number: Callable[[Row], int]) -> Page[Row]:
+def paged(
+    rows: Sequence[Row], number: Callable[[Row], int | str], places: tuple[object, object] | None = None
+) -> Page[Row]:
     """Return one page of up to 51 rows that were read by ``before`` or ``after``.
 
-    The filters in the query stay in both links.
+    ``places`` are these two where they are no plain numbers. The filters in the query stay in
+    both links.
     """
-    forward = cursor("after") is not None
+    before, after = places or (cursor("before"), cursor("after"))
+    forward = after is not None
     more = len(rows) > ROWS
     kept = rows[-ROWS:] if forward else rows[:ROWS]
-    newer = (more if forward else cursor("before") is not None) and bool(kept)
+    newer = (more if forward else before is not None) and bool(kept)
     older = (True if forward else more) and bool(kept)
     return Page(
         kept,
@@ -42,6 +46,6 @@ def paged(rows: Sequence[Row], number: Callable[[Row], int]) -> Page[Row]:
     )
 
 
-def _url(**place: int) -> str:
+def _url(**place: int | str) -> str:
     kept = {name: value for name, value in request.args.items() if name not in {"before", "after"}}
     return url_for(request.endpoint or "", **{**(request.view_args or {}), **kept, **place})

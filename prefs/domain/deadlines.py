@@ -6,7 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _DAYS = timedelta(days=30)
-_REVOCATION_DAYS = 10
+REVOCATION_DAYS = 10
+"""Business days a revocation that staff received may take (47 CFR 64.1200(a)(10); rules.md T-9)."""
+
 _SOON = 7
 _SATURDAY = 5
 
@@ -32,11 +34,7 @@ def honour_by(received: date) -> date:
 
     Monday to Friday, holidays not skipped, the day of receipt not counted: never later than the law's day.
     """
-    day, left = received, _REVOCATION_DAYS
-    while left:
-        day += timedelta(days=1)
-        left -= day.weekday() < _SATURDAY
-    return day
+    return business_days_after(received, REVOCATION_DAYS)
 
 
 def day_received(moment: datetime, time_zone: str | None) -> date:
@@ -66,6 +64,20 @@ def countdown(received: date, due: date, today: date) -> Countdown:
     """Return how near a due date is today."""
     whole = max((due - received).days, 1)
     return Countdown((due - today).days, min(max((today - received).days / whole, 0.0), 1.0))
+
+
+def business_days_after(day: date, number: int) -> date:
+    """Return the day some business days later: Monday to Friday count, holidays too (the earliest reading)."""
+    while number:
+        day += timedelta(days=1)
+        number -= day.weekday() < _SATURDAY
+    return day
+
+
+def business_days_between(first: date, last: date) -> int:
+    """Return how many business days lie behind ``first`` up to ``last``; 0 where ``last`` is not later."""
+    days = (first + timedelta(days=one) for one in range(1, (last - first).days + 1))
+    return sum(day.weekday() < _SATURDAY for day in days)
 
 
 # What an implied consent rests on, and the months it lasts (CASL s.10; rules.md 2.2, K-1).

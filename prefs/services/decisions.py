@@ -17,7 +17,17 @@ from prefs.crypto import mac_of
 from prefs.domain.address import Address, parse_address, plain_values
 from prefs.domain.calling_hours import BOUND_CHANNELS
 from prefs.domain.catalogue import Catalogue
-from prefs.domain.decision import POLICY, Decision, Hold, Question, RecipientState, Step, decide, explain
+from prefs.domain.decision import (
+    POLICY,
+    Decision,
+    Hold,
+    Question,
+    RecipientState,
+    Step,
+    consent_for,
+    decide,
+    explain,
+)
 from prefs.domain.ledger import Entry, Standing, fold
 from prefs.domain.reasons import REASONS, Family
 from prefs.domain.terms import KIND_OF_CHANNEL, Channel, MessageClass, Outcome, Reason
@@ -79,6 +89,14 @@ class Verdict:
     def allowed(self) -> bool:
         """True where the message may go now."""
         return self.outcome is Outcome.ALLOWED
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """An address to be looked at: every key it may be stored under, and itself where we hold it in clear."""
+
+    keys: tuple[bytes, ...]
+    address: Address | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +201,30 @@ class Decisions:
             return found.position, found.by_key
         return 0, None
 
+    def look(self, question: Question, address: Address | None, keys: Sequence[bytes], *, to: str = "") -> Answer:
+        """Return the answer about an address, or about a key alone, with its steps; a look is not counted."""
+        answer = self._answer(question, address, to, keys)
+        return replace(answer, steps=explain(answer.question, self._state_of(answer.id))[1])
+
+    def weigh(self, questions: Sequence[Question], whom: Sequence[Weighed]) -> list[list[tuple[Decision, bool]]]:
+        """Return, for each question (all on one channel), the decision about each person; not counted.
+
+        Beside each decision: whether a consent counts. One snapshot, one query.
+        """
+        channel = questions[0].channel
+        _, states = self._load(channel, [one.keys for one in whom])
+        return [
+            [self._weighed(question, one, state) for one, state in zip(whom, states, strict=True)]
+            for question in questions
+        ]
+
+    def _weighed(self, question: Question, one: Weighed, state: RecipientState) -> tuple[Decision, bool]:
+        seen = _seen(state, parsable=True, held=self._is_held(question))
+        if one.address and is_timed(question):
+            seen = self.numbers.now(seen, one.address, question.at)
+        question = _with_country(question, seen)
+        return decide(question, seen), consent_for(question, seen) is not None
+
     def again(self, receipt_id: str) -> Answer:
         """Work out an old answer again, as of its own ledger position (rules.md P-2).
 
@@ -234,6 +276,10 @@ class Decisions:
                 forms[words] = found
         return found
 
+    def receipt(self, question: Question, address_key: bytes, position: int, state: RecipientState) -> str:
+        """Return the id of a decision that another service took under its own locks."""
+        return self.receipts.make(Receipt(question, address_key, position, state, self.kit.catalogue.revision))
+
     def policy_version(self) -> str:
         """Return the edition of rules and catalogue that answers now."""
         return f"{POLICY}.{self.kit.catalogue.revision}"
@@ -249,10 +295,14 @@ class Decisions:
         with self._counting:
             self.counts.update(taken)
 
-    def _answer(self, question: Question, address: Address | None, to: str) -> Answer:
-        keys = self.kit.address_keys.candidates(address) if address else ()
+    def _answer(
+        self, question: Question, address: Address | None, to: str, keys: Sequence[bytes] | None = None
+    ) -> Answer:
+        parsable = address is not None or keys is not None
+        if keys is None:
+            keys = self.kit.address_keys.candidates(address) if address else ()
         position, (state,) = self._load(question.channel, [keys])
-        seen = _seen(state, parsable=address is not None, held=self._is_held(question))
+        seen = _seen(state, parsable=parsable, held=self._is_held(question))
         if address and is_timed(question):
             seen = self.numbers.now(seen, address, question.at)
         question = _with_country(question, seen)

@@ -32,6 +32,23 @@ from prefs.storage.requests import RequestRow
 
 LINK_GOOD_FOR = timedelta(hours=24)
 RECORD = "record:"
+
+
+def _(text: str) -> str:
+    """Mark a text for the catalogues; it is looked up when it is said."""
+    return text
+
+
+ALL_MARKETING: dict[Channel | None, str] = {
+    None: _("All marketing, on every channel"),
+    Channel.EMAIL: _("All marketing emails"),
+    Channel.SMS: _("All marketing texts"),
+    Channel.VOICE: _("All marketing calls"),
+    Channel.WHATSAPP: _("All marketing by WhatsApp"),
+    Channel.PUSH: _("All push notifications"),
+    Channel.POSTAL: _("All marketing letters"),
+}
+
 _CHANNEL = {AddressKind.EMAIL: Channel.EMAIL, AddressKind.PHONE: Channel.SMS}
 
 
@@ -44,10 +61,12 @@ class Errands:
     linking: Linking
     organisation: Organisation
 
-    def send_record(self, connection: Connection, known: KnownAddress, act_id: str, language: str) -> None:
-        """Queue M1 about one act, once."""
-        payload = {"key": known.key.hex(), "act": act_id, "language": language}
-        jobs.add(connection, "record", payload, key=RECORD + act_id, now=self.kit.now())
+    def send_record(
+        self, connection: Connection, known: KnownAddress, act_id: str, language: str, *, once: str | None = None
+    ) -> None:
+        """Queue M1 about one act, once; ``once`` where several addresses get the record of one act."""
+        payload = {"key": known.key.hex(), "act": act_id, "language": language, "once": once or act_id}
+        jobs.add(connection, "record", payload, key=RECORD + payload["once"], now=self.kit.now())
 
     def send_link(self, connection: Connection, key: bytes, language: str, *, once: str) -> None:
         """Queue M2 to the address behind a key."""
@@ -82,10 +101,12 @@ class Errands:
         elif acted:
             self.tell_changes(connection, known, act_id, row.language)
 
-    def tell_changes(self, connection: Connection, known: KnownAddress, act_id: str, language: str) -> None:
-        """Queue M3 about one act of staff, once: what they changed for the person behind an address."""
-        payload = {"key": known.key.hex(), "act": act_id, "language": language}
-        jobs.add(connection, "changes", payload, key=f"changes:{act_id}", now=self.kit.now())
+    def tell_changes(
+        self, connection: Connection, known: KnownAddress, act_id: str, language: str, *, once: str | None = None
+    ) -> None:
+        """Queue M3 about one act of staff, once; ``once`` where several addresses are told of one act."""
+        payload = {"key": known.key.hex(), "act": act_id, "language": language, "once": once or act_id}
+        jobs.add(connection, "changes", payload, key=f"changes:{payload['once']}", now=self.kit.now())
 
     def addressee(self, row: RequestRow, person: Person) -> KnownAddress | None:
         """Return the email address we write to about a request, or None where we know none.
@@ -156,7 +177,16 @@ class Errands:
             if not acted:
                 return
             content = self._record_content(connection, known, book.of(known), acted, language)
-            self.sending.notify(connection, known, _CHANNEL[known.kind], content, key=RECORD + payload["act"])
+            self.sending.notify(
+                connection, known, _CHANNEL[known.kind], content, key=RECORD + payload.get("once", payload["act"])
+            )
+
+    def stopped_part(self, entry: Entry, language: str) -> str:
+        """Return what one entry stopped, in a person's language."""
+        topic = self.kit.catalogue.topic_numbered(entry.scope)
+        if topic is not None:
+            return topic.said(language)[0]
+        return words.gettext(language, ALL_MARKETING[entry.channel])
 
     def _record_content(
         self,
@@ -285,7 +315,7 @@ class Errands:
                 stop_url=self.linking.for_address(Channel.EMAIL, known.key).unsubscribe,
             )
             content = notices.render(notice, language, self.organisation)
-            self.sending.notify(connection, known, Channel.EMAIL, content, key=f"changes:{payload['act']}")
+            self.sending.notify(connection, known, Channel.EMAIL, content, key=f"changes:{payload['once']}")
 
     def _what_changed(self, acted: Sequence[Entry], language: str) -> tuple[str, ...]:
         """Return a sentence for each channel that something stopped on, and one for what began by email."""

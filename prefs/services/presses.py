@@ -6,21 +6,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from prefs.domain.ledger import Entry
+from prefs.domain.references import act_reference
 from prefs.domain.terms import Act
 from prefs.services.kit import Doing
 
 UNDO_FOR = timedelta(minutes=30)
-_REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def reference(act_id: str) -> str:
     """Return the short reference people read out, like ``NW-7K3M-92QD``."""
-    number = int.from_bytes(hashlib.sha256(act_id.encode()).digest()[:8])
-    letters = ""
-    for _ in range(8):
-        number, place = divmod(number, len(_REFERENCE_LETTERS))
-        letters += _REFERENCE_LETTERS[place]
-    return f"NW-{letters[:4]}-{letters[4:]}"
+    return act_reference(act_id)
 
 
 def marked(doing: Doing, token: str) -> Doing:

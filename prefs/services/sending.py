@@ -278,11 +278,11 @@ class Sending:
                 return None
             known = people.locate(connection, queued.subject)
             now = self.kit.now()
-            decision, recipient = self._decide(connection, queued, known, now)
+            decision, recipient, receipt = self._decide(connection, queued, known, now)
             if not decision.allowed or known is None:
-                self._settle_refused(connection, queued, decision, now)
+                self._settle_refused(connection, queued, decision, receipt, now)
                 return None
-            claim = messages.claim(connection, queued, now)
+            claim = messages.claim(connection, queued, now, decision=receipt)
         sender = self.kit.catalogue.sender_numbered(queued.sender)
         if claim is None or sender is None:
             return None
@@ -292,12 +292,13 @@ class Sending:
 
     def _decide(
         self, connection: Connection, queued: Queued, known: KnownAddress | None, now: datetime
-    ) -> tuple[Decision, Recipient]:
+    ) -> tuple[Decision, Recipient, str | None]:
+        """Return the decision at the moment of hand-over, with its receipt where it can be worked out again."""
         if known is None:
-            return Decision(Outcome.BLOCKED, Reason.ERASED), Recipient()
+            return Decision(Outcome.BLOCKED, Reason.ERASED), Recipient(), None
         if queued.message_class is MessageClass.MARKETING and self.decisions.held_back():
             waiting = Decision(Outcome.DEFERRED, Reason.UNAVAILABLE, not_before=now + timedelta(seconds=5))
-            return waiting, Recipient()
+            return waiting, Recipient(), None
         rows = self.kit.rows_of(connection, known)
         book = ledger.open_book(connection, rows)
         contact = people.contact_of(connection, known.contact) if known.contact is not None else None
@@ -314,19 +315,30 @@ class Sending:
             sender=queued.sender,
             country=country,
         )
-        state = RecipientState(facts, country, contact.time_zone if contact else None)
+        state = RecipientState(
+            facts,
+            country,
+            contact.time_zone if contact else None,
+            max((entry.id for entry in book.entries[known.subject]), default=0),
+            max((entry.id for entry in book.entries[known.contact]), default=0) if known.contact is not None else 0,
+        )
         number = self.kit.clear(known) if is_timed(question) else None
         if number is not None:
             state = self.numbers.now(state, parse_address(queued.channel, number), now)
         language = words.first_spoken([contact.locale if contact else None])
-        return decide(question, state), Recipient(country, language, consent_for(question, state) is not None)
+        receipt = self.decisions.receipt(question, known.key, ledger.position(connection), state)
+        recipient = Recipient(country, language, consent_for(question, state) is not None)
+        return decide(question, state), recipient, receipt
 
-    def _settle_refused(self, connection: Connection, queued: Queued, decision: Decision, now: datetime) -> None:
+    def _settle_refused(
+        self, connection: Connection, queued: Queued, decision: Decision, receipt: str | None, now: datetime
+    ) -> None:
         if queued.status not in {"queued", "deferred"}:
             return
         status = "deferred" if decision.outcome is Outcome.DEFERRED else "blocked"
         later = decision.not_before
-        messages.settle(connection, queued, status, now, reason=decision.reason, due_at=later)
+        detail = {"decision": receipt}
+        messages.settle(connection, queued, status, now, reason=decision.reason, due_at=later, detail=detail)
         content = self.kit.vault.open_json(queued.sealed, context=_context(queued.id))
         if status in _OVER and content.get("forget"):
             personal.forget_message(connection, queued.id)

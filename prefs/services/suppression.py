@@ -153,17 +153,23 @@ class Suppressions:
             NotFound: No such suppression stands.
             InvalidInput: The evidence is missing.
         """
+        with self.kit.store.write() as connection:
+            return self.lift_in(connection, suppression_id, evidence=evidence, source=source, actor=actor)
+
+    def lift_in(
+        self, connection: Connection, suppression_id: str, *, evidence: str, source: str, actor: str | None = None
+    ) -> SuppressionView:
+        """End one suppression in the caller's transaction. Raises what ``lift`` raises."""
         if not evidence.strip():
             raise InvalidInput("Say what shows that the person wants this.", field="evidence", code="missing")
-        with self.kit.store.write() as connection:
-            entry = _entry_named(connection, suppression_id)
-            known = people.locate(connection, entry.subject)
-            book = ledger.open_book(connection, [known] if known else [], [] if known else [entry.subject])
-            doing = act(source, self.kit.now(), actor=actor, proof={"evidence": evidence})
-            view = self._view(book, entry, known)
-            if not ledger.append(connection, book, [lift(doing, book, entry.subject, f"entry:{entry.entry_key}")]):
-                raise NotFound("There is no such suppression.")
-            keep_proof(connection, self.kit, doing, [entry.subject])
+        entry = _entry_named(connection, suppression_id)
+        known = people.locate(connection, entry.subject)
+        book = ledger.open_book(connection, [known] if known else [], [] if known else [entry.subject])
+        doing = act(source, self.kit.now(), actor=actor, proof={"evidence": evidence})
+        view = self._view(book, entry, known)
+        if not ledger.append(connection, book, [lift(doing, book, entry.subject, f"entry:{entry.entry_key}")]):
+            raise NotFound("There is no such suppression.")
+        keep_proof(connection, self.kit, doing, [entry.subject])
         return view
 
     def of_address(self, channel: Channel, to: str) -> list[SuppressionView]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from prefs.domain.ledger import Entry, with_id
+from prefs.domain.references import act_number
 from prefs.storage import ledger
 from prefs.storage.base import WRITERS_LOCK, Store
 from prefs.storage.ledger import Book
@@ -142,7 +143,7 @@ def _write_postgres(store: Store, wanted: Writing) -> list[int] | None:
     given: dict[str, Any] = {
         "lock": WRITERS_LOCK, "subject": look.known.subject, "key": look.known.key, "kind": look.known.kind.value,
         "sealed": look.known.sealed, "last": look.last_entry,
-        "now": to_microseconds(wanted.entries[0].recorded_at),
+        "now": to_microseconds(wanted.entries[0].recorded_at), "act": act_number(wanted.entries[0].act_id),
     }  # fmt: skip
     for place, entry in enumerate(wanted.entries):
         given |= {f"e{place}_{name}": stored(getattr(entry, name)) for name in _ENTRY}
@@ -186,6 +187,7 @@ def _statement(
             f"e{place} AS (INSERT INTO ledger_entry (id, {', '.join(_ENTRY)})"
             f" SELECT numbers.n{place}, {values} FROM who, numbers)"
         )
+    parts.append("act AS (INSERT INTO act_reference (number, entry_id) SELECT %(act)s, numbers.n0 FROM who, numbers)")
     for row, place in enumerate(places):
         parts.append(f"s{row} AS ({_put(row, place)})")
     for row in range(clear):
@@ -229,6 +231,7 @@ def _write_sqlite(driver: Any, wanted: Writing) -> list[int] | None:
     elif run(_AS_IT_WAS, (known.subject, look.last_entry)).fetchone() is None:
         return None
     numbers = [run(_NEW_ENTRY, [stored(getattr(entry, name)) for name in _ENTRY]).lastrowid for entry in wanted.entries]
+    run(_NEW_REFERENCE, (act_number(wanted.entries[0].act_id), numbers[0]))
     put, clear = _changes(wanted)
     for row in put:
         if row["entry_id"] >= _PROVISIONAL:
@@ -251,5 +254,6 @@ _NEW_ADDRESS = (
 )
 _AS_IT_WAS = "SELECT 1 FROM address WHERE subject = ? AND last_entry = ? AND contact IS NULL"
 _NEW_ENTRY = f"INSERT INTO ledger_entry ({', '.join(_ENTRY)}) VALUES ({', '.join('?' * len(_ENTRY))})"
+_NEW_REFERENCE = "INSERT INTO act_reference (number, entry_id) VALUES (?, ?)"
 _PUT_STANDING = f"INSERT OR REPLACE INTO standing ({', '.join(_STANDING)}) VALUES ({', '.join('?' * len(_STANDING))})"
 _CLEAR_STANDING = "DELETE FROM standing WHERE " + " AND ".join(f"{name} = ?" for name in _SLOT)

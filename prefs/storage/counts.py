@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefs.storage.tables import decision_count
@@ -20,3 +20,9 @@ def add(connection: Connection, counted: Counter[tuple[str, str, str, str, str]]
         ),
         rows,
     )
+
+
+def of_day(connection: Connection, day: str) -> dict[str, int]:
+    """Return how many questions of a day had each outcome, whoever asked."""
+    query = select(decision_count.c.outcome, func.sum(decision_count.c.number)).where(decision_count.c.day == day)
+    return {outcome: int(number) for outcome, number in connection.execute(query.group_by(decision_count.c.outcome))}

@@ -4,13 +4,14 @@ The device somebody used (address on the net, browser) lies in a row of its own,
 forgotten long before the proof (contract D32).
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
 from prefs.storage.tables import evidence
 
-PROOF, DEVICE = "proof", "device"
+PROOF, DEVICE, SCAN = "proof", "device", "scan"
 
 
 def add(connection: Connection, act_id: str, subject: int, sealed: bytes, now: datetime, part: str = PROOF) -> None:
@@ -27,6 +28,15 @@ def of_act(connection: Connection, act_id: str, subject: int, part: str = PROOF)
     """Return the sealed proofs of an act, oldest first; empty once erased or expired."""
     mine = (evidence.c.act_id == act_id) & (evidence.c.subject == subject) & (evidence.c.part == part)
     return list(connection.execute(select(evidence.c.sealed).where(mine).order_by(evidence.c.id)).scalars())
+
+
+def of_acts(
+    connection: Connection, act_ids: Iterable[str], subjects: Iterable[int]
+) -> dict[tuple[str, int, str], bytes]:
+    """Return the first sealed proof and device of each act, by act, subject and part; scans are left where they are."""
+    mine = evidence.c.act_id.in_(list(act_ids)) & evidence.c.subject.in_(list(subjects)) & (evidence.c.part != SCAN)
+    rows = connection.execute(select(evidence).where(mine).order_by(evidence.c.id.desc()))
+    return {(row.act_id, row.subject, row.part): row.sealed for row in rows}
 
 
 def forget_devices(connection: Connection, before: datetime) -> int:

@@ -113,3 +113,39 @@ def set_aside(connection: Connection, item_key: str, provider: str, problem: str
     """Keep an item that could not be applied, once, for a person to look at."""
     values = {"item_key": item_key, "provider": provider, "problem": problem, "sealed": sealed, "received_at": now}
     connection.execute(insert_new(connection, quarantine), values)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """An item of a provider that could not be applied, as stored."""
+
+    id: int
+    item_key: str
+    provider: str
+    problem: str
+    sealed: bytes
+    received_at: datetime
+    handled_at: datetime | None
+
+
+def set_aside_waiting(connection: Connection, *, after: int = 0, limit: int = 50) -> list[SetAside]:
+    """Return the items that nobody has looked at, oldest first."""
+    query = select(quarantine).where(quarantine.c.handled_at.is_(None), quarantine.c.id > after)
+    return [_set_aside(row) for row in connection.execute(query.order_by(quarantine.c.id).limit(limit))]
+
+
+def count_set_aside(connection: Connection) -> int:
+    """Return how many items nobody has looked at."""
+    query = select(func.count()).select_from(quarantine).where(quarantine.c.handled_at.is_(None))
+    number: int = connection.execute(query).scalar_one()
+    return number
+
+
+def settle_set_aside(connection: Connection, number: int, by: str, now: datetime) -> bool:
+    """Note that a person looked at an item; False where somebody did before, or there is none."""
+    mine = (quarantine.c.id == number) & quarantine.c.handled_at.is_(None)
+    return connection.execute(update(quarantine).where(mine).values(handled_at=now, handled_by=by)).rowcount == 1
+
+
+def _set_aside(row: Row[Any]) -> SetAside:
+    return SetAside(**{one.name: getattr(row, one.name) for one in fields(SetAside)})

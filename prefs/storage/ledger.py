@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, or_, select
 
 from prefs.domain.ledger import Entry, Standing, fold, with_id
+from prefs.domain.references import act_number
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, Channel, ConsentKind, Reason
 from prefs.storage import many, people
 from prefs.storage.people import CHUNK, KnownAddress
-from prefs.storage.tables import address, contact, from_microseconds, ledger_entry, standing
+from prefs.storage.tables import act_reference, address, contact, from_microseconds, ledger_entry, standing
 
 _TICK = timedelta(microseconds=1)
 
@@ -85,6 +86,7 @@ def append(connection: Connection, book: Book, entries: Sequence[Entry]) -> list
     for entry in added:
         book.entries[entry.subject].append(entry)
     _mark_last(connection, book, added)
+    _note_references(connection, added)
     restate(connection, book, _touched(book, {entry.subject for entry in added}))
     return added
 
@@ -137,6 +139,42 @@ def entries_numbered(connection: Connection, numbers: Sequence[int]) -> list[Ent
         query = select(ledger_entry).where(ledger_entry.c.id.in_(numbers[start : start + CHUNK]))
         found += [_entry(row) for row in connection.execute(query.order_by(ledger_entry.c.id))]
     return found
+
+
+def referred(connection: Connection, number: int) -> list[Entry]:
+    """Return the first entry about each subject of the acts that share this reference's number."""
+    query = (
+        select(ledger_entry)
+        .join(act_reference, act_reference.c.entry_id == ledger_entry.c.id)
+        .where(act_reference.c.number == number)
+        .order_by(ledger_entry.c.id)
+    )
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def page_of(
+    connection: Connection,
+    subjects: Iterable[int],
+    limit: int,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+) -> list[Entry]:
+    """Return entries about these subjects newest first: older than ``before``, or the next newer than ``after``."""
+    query = select(ledger_entry).where(ledger_entry.c.subject.in_(list(subjects))).limit(limit)
+    if after is not None:
+        newer = query.where(ledger_entry.c.id > after).order_by(ledger_entry.c.id)
+        return [_entry(row) for row in connection.execute(newer)][::-1]
+    if before is not None:
+        query = query.where(ledger_entry.c.id < before)
+    return [_entry(row) for row in connection.execute(query.order_by(ledger_entry.c.id.desc()))]
+
+
+def count_of(connection: Connection, subjects: Iterable[int]) -> int:
+    """Return how many entries there are about these subjects."""
+    query = select(func.count()).where(ledger_entry.c.subject.in_(list(subjects)))
+    number: int = connection.execute(query).scalar_one()
+    return number
 
 
 def known_keys(connection: Connection, entry_keys: Sequence[str]) -> set[str]:
@@ -199,6 +237,14 @@ def _mark_last(connection: Connection, book: Book, added: Sequence[Entry]) -> No
     # Not in the book as an address: a contact, or an address that was not opened.
     for table in (contact, address) if others else ():
         many.set_numbers(connection, table, "subject", "last_entry", others)
+
+
+def _note_references(connection: Connection, added: Sequence[Entry]) -> None:
+    """Let the reference of each act lead back to it: one row an act and subject."""
+    first = {(entry.act_id, entry.subject): entry.id for entry in sorted(added, key=lambda entry: -entry.id)}
+    rows = [{"number": act_number(act_id), "entry_id": number} for (act_id, _), number in first.items()]
+    if rows:
+        connection.execute(act_reference.insert(), rows)
 
 
 def _load(connection: Connection, subjects: set[int]) -> Iterator[Entry]:

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import product
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, literal, or_, select, tuple_, update
 
 from prefs.domain.terms import Channel, MessageClass
+from prefs.storage import merging
 from prefs.storage.people import add_new
 from prefs.storage.tables import message, message_event
 
 LEASE = timedelta(seconds=60)
+STATUSES = ("queued", "sending", "sent", "delivered", "blocked", "deferred", "failed", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,67 @@ def history(connection: Connection, message_id: str) -> list[dict[str, Any]]:
     return [{"status": row.status, "at": row.at, **row.detail} for row in connection.execute(query)]
 
 
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What to look for; None means any. ``statuses`` are the gateway's own words."""
+
+    statuses: tuple[str, ...] = STATUSES
+    channel: Channel | None = None
+    campaign: str | None = None
+    since: datetime | None = None
+    subjects: tuple[int, ...] | None = None
+
+
+Place = tuple[datetime, str]
+"""Where a message stands in the list: when it was made, and its id."""
+
+
+def page(
+    connection: Connection,
+    wanted: MessageFilter,
+    limit: int,
+    *,
+    before: Place | None = None,
+    after: Place | None = None,
+) -> list[Queued]:
+    """Return messages newest first: older than ``before``, or the next newer than ``after``."""
+    if wanted.subjects is not None:
+        ranges = [_range(wanted, None, None, before, after)]
+    else:
+        channels = [wanted.channel] if wanted.channel else list(Channel)
+        ranges = [_range(wanted, *slot, before, after) for slot in product(wanted.statuses, channels)]
+    places = merging.newest(connection, ranges, ["created_at", "id"], limit, forward=after is not None)
+    query = select(message).where(message.c.id.in_([place[1] for place in places]))
+    found = {row.id: _queued(row) for row in connection.execute(query)}
+    return [found[place[1]] for place in places if place[1] in found]
+
+
+def _range(
+    wanted: MessageFilter, status: str | None, channel: Channel | None, before: Place | None, after: Place | None
+) -> Select[Any]:
+    row = message.c
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.subjects is not None:
+        conditions += [row.subject.in_(wanted.subjects), row.status.in_(wanted.statuses)]
+        conditions += [row.channel == str(wanted.channel)] if wanted.channel else []
+    else:
+        conditions += [row.status == status, row.channel == str(channel)]
+    if wanted.campaign:
+        conditions.append(row.campaign == wanted.campaign)
+    if wanted.since:
+        conditions.append(row.created_at >= wanted.since)
+    place = tuple_(row.created_at, row.id)
+    if before is not None:
+        conditions.append(place < tuple_(*_bound(before)))
+    if after is not None:
+        conditions.append(place > tuple_(*_bound(after)))
+    return select(row.created_at, row.id).where(*conditions)
+
+
+def _bound(place: Place) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return literal(place[0], message.c.created_at.type), literal(place[1], message.c.id.type)
+
+
 def due(connection: Connection, now: datetime, limit: int, *, but: Iterable[Channel] = ()) -> Sequence[str]:
     """Return the ids of messages whose time has come, oldest first."""
     waiting = message.c.status.in_(("queued", "deferred")) & (message.c.due_at <= now)
@@ -70,8 +134,11 @@ def lost(connection: Connection, now: datetime) -> list[Queued]:
     return [_queued(row) for row in connection.execute(query.with_for_update(skip_locked=True))]
 
 
-def claim(connection: Connection, queued: Queued, now: datetime) -> Queued | None:
-    """Take a message for one hand-over; None where another worker was quicker (reliability.md R7)."""
+def claim(connection: Connection, queued: Queued, now: datetime, *, decision: str | None = None) -> Queued | None:
+    """Take a message for one hand-over; None where another worker was quicker (reliability.md R7).
+
+    ``decision`` is the receipt of the decision that let it go.
+    """
     free = or_(message.c.status == "queued", message.c.status == "deferred")
     statement = (
         update(message)
@@ -82,7 +149,7 @@ def claim(connection: Connection, queued: Queued, now: datetime) -> Queued | Non
     row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    _note(connection, queued.id, "sending", {"attempt": queued.attempts + 1}, now)
+    _note(connection, queued.id, "sending", {"attempt": queued.attempts + 1, "decision": decision}, now)
     return _queued(row)
 
 

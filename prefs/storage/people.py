@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
@@ -157,6 +157,18 @@ def contacts_by_subject(connection: Connection, subjects: Iterable[int]) -> dict
     """Return contact rows by subject; subjects that are addresses or erased are absent."""
     query = select(contact).where(contact.c.subject.in_(list(subjects)))
     return {row.subject: _known_contact(row) for row in connection.execute(query)}
+
+
+def contacts_beginning(connection: Connection, prefix: str, limit: int) -> list[KnownContact]:
+    """Return contacts whose external id begins with these very letters, in order of it; nothing is a wildcard."""
+    column, end = contact.c.external_id, prefix + "\U0010ffff"
+    if connection.dialect.name == "sqlite":
+        query = select(contact).where(column >= prefix, column < end).order_by(column)
+    else:
+        # Byte by byte, as the prefix index is: a collation would find ids that merely sort alike.
+        within = column.bool_op("~>=~")(prefix) & column.bool_op("~<~")(end)
+        query = select(contact).where(within).order_by(text("contact.external_id USING ~<~"))
+    return [_known_contact(row) for row in connection.execute(query.limit(limit))]
 
 
 def save_contact(

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from prefs.domain.ledger import Entry
 from prefs.storage.ledger import COLUMNS
-from prefs.storage.tables import seal
+from prefs.storage.tables import ledger_entry, seal
 
 GENESIS = hashlib.sha256(b"prefs ledger chain 1").digest()
 
@@ -28,6 +28,28 @@ def newest(connection: Connection) -> Seal:
     """Return the newest seal; an empty ledger has the one everything starts from."""
     row = connection.execute(select(seal).order_by(seal.c.last_entry.desc()).limit(1)).one_or_none()
     return Seal(row.last_entry, row.entries, row.digest) if row else Seal(0, 0, GENESIS)
+
+
+@dataclass(frozen=True, slots=True)
+class Covering:
+    """The first seal behind an entry: it shows that the entry was not changed since."""
+
+    digest: str
+    last_entry: int
+
+
+def covering(connection: Connection, numbers: Sequence[int]) -> dict[int, Covering]:
+    """Return the seal that covers each of these entries; what is not sealed yet is absent."""
+    later = seal.alias()
+    behind = select(func.min(later.c.last_entry)).where(later.c.last_entry >= ledger_entry.c.id)
+    following = behind.correlate(ledger_entry).scalar_subquery()
+    query = (
+        select(ledger_entry.c.id, seal.c.last_entry, seal.c.digest)
+        .select_from(ledger_entry)
+        .join(seal, seal.c.last_entry == following)
+        .where(ledger_entry.c.id.in_(list(numbers)))
+    )
+    return {row.id: Covering(row.digest.hex(), row.last_entry) for row in connection.execute(query)}
 
 
 def every(connection: Connection) -> list[Seal]:

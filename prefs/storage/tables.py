@@ -92,7 +92,17 @@ ledger_entry = Table(
     Column("recorded_at", UtcDateTime, nullable=False),
     Column("until", UtcDateTime),
     Index(None, "subject", "id"),
+    Index(None, "reason", "channel", "id"),
+    Index(None, "source", "reason", "channel", "id"),
     sqlite_autoincrement=True,
+)
+
+act_reference = Table(
+    "act_reference",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_id", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 standing = Table(
@@ -123,6 +133,8 @@ contact = Table(
     Column("time_zone", String(64)),
     Column("last_entry", BigInteger, nullable=False, server_default="0"),
     Column("created_at", UtcDateTime, nullable=False),
+    # Ids that begin alike, byte by byte, whatever the database's collation.
+    Index("ix_contact_external_id_prefix", "external_id", postgresql_ops={"external_id": "text_pattern_ops"}),
 )
 
 address = Table(
@@ -212,6 +224,9 @@ quarantine = Table(
     Column("problem", String(64), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
+    Column("handled_at", UtcDateTime),
+    Column("handled_by", String(64)),
+    Index(None, "handled_at", "id"),
 )
 
 api_key = Table(
@@ -262,6 +277,8 @@ message = Table(
     Index(None, "status", "due_at"),
     Index(None, "subject"),
     Index(None, "provider_id"),
+    Index(None, "status", "channel", "created_at", "id"),
+    Index(None, "campaign", "status", "channel", "created_at", "id"),
 )
 
 message_event = Table(
@@ -423,6 +440,7 @@ inbound_mail = Table(
     Column("sealed", LargeBinary),
     Column("received_at", UtcDateTime, nullable=False),
     Column("handled_at", UtcDateTime),
+    Column("handled_by", String(64)),
     Index(None, "kind", "received_at"),
     sqlite_autoincrement=True,
 )

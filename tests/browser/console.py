@@ -8,6 +8,7 @@ from playwright.sync_api import Page
 from prefs.domain.roles import Role
 from prefs.domain.terms import Channel
 from prefs.storage.tables import staff_session
+from tests.browser import console_people
 from tests.browser.site import Site, press
 
 Go = Callable[[Page, Site], None]
@@ -246,6 +247,7 @@ STATES: dict[str, Go] = {
     "request-erasure-asked": _request("erasure", "proof", "ask", page_of="/erase"),
     "request-erasure-approved": _request("erasure", "proof", "approve", page_of="/erase"),
     "request-erased": _request("erasure", "proof", "approve", "erase"),
+    **console_people.states(at),
     "overview": _busy_overview,
     "providers": at("/admin/providers", Role.MARKETING),
     "provider": at("/admin/providers/outbox", Role.ENGINEER),
