@@ -149,8 +149,8 @@ def test_a_part_is_confirmed_by_mail_naming_the_part_and_never_by_text(world: Wo
 
     (mail,) = world.mails(ADA)
     assert mail.subject == "We changed what we send you"
-    assert "Stopped: Surveys" in mail.text
-    assert "Stopped: All marketing texts" in mail.text
+    assert "We stopped Surveys on every channel." in mail.text
+    assert "We stopped marketing texts." in mail.text
     assert world.mails(BEN) == []
     assert "No text goes out for a part." in page
 
