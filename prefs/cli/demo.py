@@ -2,23 +2,24 @@
 
 import os
 import secrets
+import shutil
 import signal
+import socket
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
 
-if TYPE_CHECKING:
-    import subprocess
-
 ADA, BEN = "ada@example.com", "+14155550123"
-CONSOLE_USER, LOGIN_FILE = "demo@northwind.example", "console-login"
+CONSOLE_USER, LOGIN_FILE, LOG_FILE = "demo@northwind.example", "console-login", "serve.log"
 _START_SECONDS = 30
 
 
@@ -41,9 +42,6 @@ def demo(port: int, once: bool, keep: Path | None) -> None:
     Example:
       prefs demo
     """
-    import shutil  # noqa: PLC0415  keeps ``prefs --help`` quick
-    import tempfile  # noqa: PLC0415
-
     folder = keep or Path(tempfile.mkdtemp(prefix="prefs-demo-"))
     try:
         with _service(folder, _free_port(port)) as service:
@@ -61,7 +59,7 @@ class _Service(NamedTuple):
     url: str
     key: str
     folder: Path
-    process: "subprocess.Popen[bytes]"
+    process: subprocess.Popen[bytes]
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         import requests  # noqa: PLC0415  keeps ``prefs --help`` quick
@@ -74,8 +72,6 @@ class _Service(NamedTuple):
 
 @contextmanager
 def _service(folder: Path, port: int) -> Iterator[_Service]:
-    import subprocess  # noqa: PLC0415  keeps ``prefs --help`` quick
-
     from prefs.config import write_development_secrets  # noqa: PLC0415
     from prefs.simulate import new_webhook_secrets  # noqa: PLC0415
 
@@ -93,9 +89,12 @@ def _service(folder: Path, port: int) -> Iterator[_Service]:
         [*command, "keys", "create", "--name", "demo", *scopes], env=environment, check=True, stdout=subprocess.PIPE
     )
     _make_console_user(command, environment, folder)
-    process = subprocess.Popen([*command, "serve", "--port", str(port)], env=environment, start_new_session=True)
+    with (folder / LOG_FILE).open("wb") as messages:
+        process = subprocess.Popen(
+            [*command, "serve", "--port", str(port)], env=environment, stderr=messages, start_new_session=True
+        )
     try:
-        _wait_until_ready(url, process)
+        _wait_until_ready(url, process, folder / LOG_FILE)
         yield _Service(url, made.stdout.decode().strip(), folder, process)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -115,7 +114,7 @@ def _make_console_user(command: list[str], environment: dict[str, str], folder: 
         file.write(f"{CONSOLE_USER}\n{password}\n")
 
 
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], messages: Path) -> None:
     import requests  # noqa: PLC0415  keeps ``prefs --help`` quick
 
     end = time.monotonic() + _START_SECONDS
@@ -126,7 +125,8 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
         except requests.ConnectionError:
             pass
         time.sleep(0.1)  # polls another process's start; there is nothing to wait on
-    raise click.ClickException("The demo's server did not start; its messages are above.")
+    last = "\n".join(messages.read_text(errors="replace").splitlines()[-20:])
+    raise click.ClickException(f"The demo's server did not start. It said:\n{last}")
 
 
 def _tour(service: _Service) -> None:
@@ -295,8 +295,6 @@ def _serve_on(service: _Service) -> None:
 
 
 def _free_port(wanted: int) -> int:
-    import socket  # noqa: PLC0415  keeps ``prefs --help`` quick
-
     for port in range(wanted, wanted + 50):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
