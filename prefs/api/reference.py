@@ -68,6 +68,10 @@ class ErrorLine:
     do: str
 
 
+FILE_NAME = "list.csv"
+"""What the file of an example is called in its request."""
+
+
 @cache
 def table() -> Mapping[str, Any]:
     """Return ``reference.toml``."""
@@ -126,6 +130,8 @@ def _curl(method: str, path: str, example: Mapping[str, Any], base_url: str) -> 
         if method != "POST":
             lines[0] = lines[0].replace("curl -s", f"curl -s -X {method}")
         lines += ["-H 'Content-Type: application/json'", f"-d '{example['request']}'"]
+    if "file" in example:
+        lines += [f"-F file=@{FILE_NAME}", *(f"-F {name}={value}" for name, value in example["fields"].items())]
     return " \\\n  ".join(lines)
 
 
@@ -171,5 +177,5 @@ def _kind(field: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
 
 
 def pretty(text: str) -> str:
-    """Return JSON as it is easiest to read."""
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    """Return JSON as it is easiest to read, and what is no JSON (a file) as it is."""
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False) if text.startswith(("{", "[")) else text

@@ -269,7 +269,7 @@ def _where_to_look(service: _Service, link: str) -> None:
         ("Ada's preference center", _choices_url(service)),
         ("Stop without a link", f"{service.url}/stop"),
         ("What would have been sent", f"{service.url}/dev/outbox"),
-        ("The API, described", f"{service.url}/v1/openapi.json"),
+        ("The API, described", f"{service.url}/v1/docs"),
     ):
         _show(f"{name}: {url}")
     email, password = (service.folder / LOGIN_FILE).read_text().split()

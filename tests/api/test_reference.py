@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ NOT_OF_THE_API = {
     "settings",
     "store_unavailable",
     "too_many_links",
+    # The console and the commands say these.
+    *("bad_signature", "exists", "extended_before", "last_admin", "needs_approval", "needs_second_person"),
+    *("no_certificate", "no_check_needed", "no_file", "no_folder", "no_list", "nobody", "not_a_copy"),
+    *("not_a_rectification", "not_a_restriction", "not_an_erasure", "not_answered", "not_empty", "not_liftable"),
+    *("not_standing", "not_theirs", "not_vouched_for", "not_waiting", "not_yours", "other_channel", "other_requests"),
+    *("request_taken", "same_address", "same_file", "same_person", "sign_in_refused", "too_late", "too_many"),
+    *("too_many_tries", "es"),
 }
 
 
@@ -52,14 +60,24 @@ def run_examples(world: World) -> dict[str, Any]:
         answer = world.client.open(
             f"{url}?{example['query']}" if "query" in example else url,
             method=method,
-            data=example.get("request"),
+            data=sent(example),
             content_type="application/json" if "request" in example else None,
             headers={"Authorization": f"Bearer {world.key}"},
         )
         assert answer.status_code in {200, 201, 202}, (name, answer.text)
-        answers[name] = answer.json
+        answers[name] = answer.json if answer.is_json else answer.text
+        answer.close()
         world.services.sealing.seal()
+        if "file" in example:
+            world.work()
+            world.services.scrub_jobs.wait()
     return answers
+
+
+def sent(example: dict[str, Any]) -> Any:
+    if "file" not in example:
+        return example.get("request")
+    return {"file": (BytesIO(example["file"].encode()), reference.FILE_NAME), **example["fields"]}
 
 
 def shape(value: Any) -> Any:
@@ -80,7 +98,11 @@ def page(world: World) -> str:
 
 def test_every_example_works_and_its_answer_is_what_is_shown(world: World) -> None:
     for name, answer in run_examples(world).items():
-        assert shape(json.loads(EXAMPLES[name]["answer"])) == shape(answer), name
+        shown = EXAMPLES[name]["answer"]
+        if isinstance(answer, str):
+            assert answer.split() == shown.split(), name
+        else:
+            assert shape(json.loads(shown)) == shape(answer), name
 
 
 def test_every_endpoint_is_on_the_page_with_an_example() -> None:
