@@ -1,5 +1,7 @@
 """Both clients behind one function, so that every test holds for both."""
 
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -12,6 +14,12 @@ QUICK = Patience(connect=1, answer=1, first_wait=0.01, longest_wait=1.1)
 KEY = "prf_test_key"
 
 
+def awaited(run: Callable[[], Awaitable[Any]]) -> Any:
+    """Run it on a loop in a thread of its own: a browser test of this process may keep a loop in the main one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(anyio.run, run).result()
+
+
 def ask(kind: str, url: str, name: str, *args: Any, key: str = KEY, patience: Patience = CALM, **more: Any) -> Any:
     """Carry out one operation with a client of its own."""
     if kind == "blocking":
@@ -22,7 +30,7 @@ def ask(kind: str, url: str, name: str, *args: Any, key: str = KEY, patience: Pa
         async with AsyncClient(url, key, patience=patience) as client:
             return await getattr(client, name)(*args, **more)
 
-    return anyio.run(run)
+    return awaited(run)
 
 
 def follow(kind: str, url: str, after: int, *, key: str) -> list[Any]:
@@ -35,7 +43,7 @@ def follow(kind: str, url: str, after: int, *, key: str) -> list[Any]:
         async with AsyncClient(url, key) as client:
             return [change async for change in client.follow(after)]
 
-    return anyio.run(run)
+    return awaited(run)
 
 
 def clear(
@@ -53,7 +61,7 @@ def clear(
         ):
             return clearance
 
-    return anyio.run(run)
+    return awaited(run)
 
 
 def sendable(kind: str, url: str, *args: Any, key: str = KEY) -> list[str]:
@@ -66,4 +74,4 @@ def sendable(kind: str, url: str, *args: Any, key: str = KEY) -> list[str]:
         async with AsyncClient(url, key, patience=CALM) as client:
             return await AsyncGuard(client).sendable(*args)
 
-    return anyio.run(run)
+    return awaited(run)
