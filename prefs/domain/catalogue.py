@@ -136,6 +136,22 @@ class Catalogue:
         ]
         return next((s for s in fitting if s.default), fitting[0] if fitting else None)
 
+    def topic_of_group(self, group: int | None) -> Topic | None:
+        """Return the topic behind an email provider's unsubscribe group, or None where no sender names it."""
+        named = (sender.groups[group] for sender in self.senders if group is not None and group in sender.groups)
+        slug = next(named, None)
+        return self.topic(slug) if slug is not None else None
+
+    def groups_of_topic(self, number: int) -> tuple[int, ...]:
+        """Return the email provider's unsubscribe groups that stand for a topic, in order."""
+        found = {
+            group
+            for sender in self.senders
+            for group, slug in sender.groups.items()
+            if not sender.retired and self.topic(slug).number == number
+        }
+        return tuple(sorted(found))
+
     def sender_receiving(self, number: str, service_sid: str | None) -> Sender | None:
         """Return the sender an incoming text was addressed to, by service or by number."""
         by_service = (s for s in self.senders if service_sid and s.address == service_sid)

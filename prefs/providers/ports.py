@@ -1,6 +1,6 @@
 """What a provider looks like from inside: take one message, say what became of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
@@ -102,6 +102,35 @@ class Recipients(Protocol):
 
     def suppress(self, held: HeldByProvider) -> None:
         """Put the addresses on the provider's own list of people who get nothing, where it has one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEmail:
+    """One line of a list the email provider keeps. ``created`` is its clock (UTC); ``group`` its unsubscribe group."""
+
+    email: str
+    created: datetime
+    group: int | None = None
+
+
+class EmailLists(Protocol):
+    """The lists of people an email provider keeps by itself. Every call raises ``ProviderError``."""
+
+    def pages(self, name: str, since: datetime | None) -> Iterable[Sequence[ListedEmail]]:
+        """Yield one list page by page: all of it, or what was added from a moment on."""
+        ...
+
+    def left_groups(self) -> Sequence[ListedEmail]:
+        """Return who left which unsubscribe group."""
+        ...
+
+    def groups(self) -> Collection[int]:
+        """Return the unsubscribe groups there are."""
+        ...
+
+    def stop(self, emails: Sequence[str], group: int | None) -> None:
+        """Put addresses on the list of a group that exists, or on the global one."""
         ...
 
 

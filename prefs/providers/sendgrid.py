@@ -1,5 +1,5 @@
 """SendGrid v3 through its SDK: mail/send, one message to one person (rules.md 6.4, M-7, M-8), and its
-lists of people: erasure and global suppressions (rules.md 6.3).
+lists of people: erasure, suppressions and unsubscribe groups (rules.md 6.3).
 """
 
 import json
@@ -8,6 +8,7 @@ import urllib.error
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from typing import Any
 
@@ -16,11 +17,14 @@ from python_http_client.exceptions import HTTPError
 
 from prefs.domain.terms import MessageClass
 from prefs.errors import InvalidInput, ProviderError
-from prefs.providers.ports import HeldByProvider, OutgoingEmail, Receipt
+from prefs.providers.ports import HeldByProvider, ListedEmail, OutgoingEmail, Receipt
 
 TIMEOUT_SECONDS = 10
 _SERVER_ERRORS = 500
 _TOO_MANY = 429
+PAGE = 500
+"""Lines a page of a list, the most SendGrid gives."""
+
 _GLOBAL_LIST = "global"  # a word of Python, so it cannot be an attribute as the other parts of a path are
 _MOST_ADDRESSES = 700
 """Of 320 octets each at most, so that a request stays below 256 kB."""
@@ -75,6 +79,74 @@ class SendGridRecipients:
                 _client(self.api_key, self.base_url).asm.suppressions._(_GLOBAL_LIST).post(
                     request_body={"recipient_emails": part}
                 )
+
+
+@dataclass(frozen=True)
+class SendGridLists:
+    """SendGrid's own lists of addresses, read page by page and added to (rules.md 6.3)."""
+
+    api_key: str = field(repr=False)
+    base_url: str | None = None
+
+    def pages(self, name: str, since: datetime | None) -> Iterator[list[ListedEmail]]:
+        """Yield ``/v3/suppression/NAME`` until a short page. Raises ``ProviderError``.
+
+        A line that is none (no address, no time) raises too: better no comparison than half a one.
+        """
+        asked = {"limit": PAGE, "offset": 0, **({"start_time": int(since.timestamp())} if since else {})}
+        client = _client(self.api_key, self.base_url)
+        while True:
+            with _translated():
+                answer = client.suppression._(name).get(query_params=asked)
+            page = _lines(answer.body, "created")
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            asked["offset"] += PAGE
+
+    def left_groups(self) -> list[ListedEmail]:
+        """Return who left which group; SendGrid gives all of them at once. Raises ``ProviderError``."""
+        with _translated():
+            answer = _client(self.api_key, self.base_url).asm.suppressions.get()
+        return _lines(answer.body, "created_at")
+
+    def groups(self) -> set[int]:
+        """Return the numbers of the unsubscribe groups. Raises ``ProviderError``."""
+        with _translated():
+            answer = _client(self.api_key, self.base_url).asm.groups.get()
+        return {int(one["id"]) for one in _json_list(answer.body)}
+
+    def stop(self, emails: Sequence[str], group: int | None) -> None:
+        """Put addresses on a group's list or the global one. Raises ``ProviderError``.
+
+        The group has to exist: what is put into one that does not lands on the global list (rules.md 6.3).
+        """
+        for part in _parts(emails):
+            asm = _client(self.api_key, self.base_url).asm
+            here = asm.suppressions._(_GLOBAL_LIST) if group is None else asm.groups._(str(group)).suppressions
+            with _translated():
+                here.post(request_body={"recipient_emails": part})
+
+
+def _lines(body: bytes, created: str) -> list[ListedEmail]:
+    try:
+        return [
+            ListedEmail(str(one["email"]), datetime.fromtimestamp(int(one[created]), UTC), one.get("group_id"))
+            for one in _json_list(body)
+        ]
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ProviderError("SendGrid's list has a line we cannot read.", permanent=False, unknown=False) from error
+
+
+def _json_list(body: bytes) -> list[Any]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise ProviderError("SendGrid's answer is no JSON.", permanent=False, unknown=False) from error
+    if not isinstance(found, list):
+        raise ProviderError("SendGrid's answer is no list.", permanent=False, unknown=False)
+    return found
 
 
 def _parts(emails: Sequence[str]) -> Iterator[list[str]]:

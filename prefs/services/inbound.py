@@ -453,11 +453,10 @@ class Inbound:
 
     def _group_scope(self, event: ProviderEvent) -> int:
         """Return the topic of an unsubscribe group; one we do not know stops all marketing."""
-        for sender in self.kit.catalogue.senders:
-            if event.group is not None and event.group in sender.groups:
-                return self.kit.catalogue.topic(sender.groups[event.group]).number
-        log.error("sendgrid_group_unknown", extra={"group": event.group})
-        return ALL
+        topic = self.kit.catalogue.topic_of_group(event.group)
+        if topic is None:
+            log.error("sendgrid_group_unknown", extra={"group": event.group})
+        return topic.number if topic else ALL
 
     def _resubscribe(self, doing: Doing, book: Book, known: KnownAddress, scope: int, at: datetime) -> Entry | None:
         """End a stop made on the provider's own page for the same topic, if nothing else stands (M-4)."""

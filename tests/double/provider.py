@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
@@ -56,6 +56,8 @@ class ProviderDouble:
     mails: list[dict[str, Any]] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)
     suppressed: list[str] = field(default_factory=list)
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    groups: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     requests: list[Seen] = field(default_factory=list)
     deactivated: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
@@ -91,6 +93,15 @@ class ProviderDouble:
         self.messages.append({**known, "_at": sent_at})
         return sid
 
+    def listed(self, name: str, email: str, created: datetime) -> None:
+        """Put an address on one of SendGrid's lists (``unsubscribes``, ``bounces`` …) as if it had got there itself."""
+        self.lists.setdefault(name, []).append({"created": int(created.timestamp()), "email": email})
+
+    def left_group(self, group: int, email: str, created: datetime) -> None:
+        """Do as if a person had left an unsubscribe group on SendGrid's own page."""
+        line = {"email": email, "group_id": group, "group_name": "News", "created_at": int(created.timestamp())}
+        self.groups.setdefault(group, []).append(line)
+
     def _app(self) -> Flask:
         app = Flask("double")
         base = "/2010-04-01/Accounts/<account>"
@@ -102,8 +113,12 @@ class ProviderDouble:
             ("/v3/mail/send", self._mail),
             ("/v3/recipients/erasejob", self._erase),
             ("/v3/asm/suppressions/global", self._suppress),
+            ("/v3/asm/groups/<int:group>/suppressions", self._suppress_in_group),
         ):
             app.add_url_rule(path, view_func=self._guarded("sendgrid", view), methods=["POST"])
+        app.add_url_rule("/v3/suppression/<name>", view_func=self._guarded("sendgrid", self._listed))
+        app.add_url_rule("/v3/asm/suppressions", view_func=self._guarded("sendgrid", self._left_groups))
+        app.add_url_rule("/v3/asm/groups", view_func=self._guarded("sendgrid", self._groups))
         app.add_url_rule(f"{base}/Messages.json", view_func=self._guarded("twilio", self._list))
         app.add_url_rule("/v1/Deactivations", view_func=self._guarded("twilio", self._deactivations))
         app.add_url_rule("/lists/<day>.txt", view_func=self._deactivated_on)
@@ -209,6 +224,50 @@ class ProviderDouble:
         if not wanted:
             return _refusal("sendgrid", 400, "recipient_emails", "missing")
         self.suppressed += [one for one in wanted if one not in self.suppressed]
+        return jsonify(recipient_emails=wanted), 201
+
+    def _listed(self, name: str) -> Any:
+        """Answer a page of a list, newest first; the global list has what was put there by the API too."""
+        lists = ("unsubscribes", "bounces", "blocks", "invalid_emails", "spam_reports")
+        limit, offset = int(request.args.get("limit", 500)), int(request.args.get("offset", 0))
+        if name not in lists or not 1 <= limit <= 500 or offset % limit:
+            return _refusal("sendgrid", 400, "limit", "invalid")
+        found = list(self.lists.get(name, []))
+        if name == "unsubscribes":
+            own = {one["email"] for one in found}
+            found += [{"created": 1795539600, "email": one} for one in self.suppressed if one not in own]
+        since = int(request.args.get("start_time", 0))
+        found = sorted((one for one in found if one["created"] >= since), key=lambda one: -one["created"])
+        return jsonify(found[offset : offset + limit])
+
+    def _left_groups(self) -> Any:
+        return jsonify([one for lines in self.groups.values() for one in lines])
+
+    def _groups(self) -> Any:
+        return jsonify(
+            [
+                {
+                    "id": group,
+                    "name": "News",
+                    "description": "News",
+                    "last_email_sent_at": None,
+                    "is_default": False,
+                    "unsubscribes": len(lines),
+                }
+                for group, lines in self.groups.items()
+            ]
+        )
+
+    def _suppress_in_group(self, group: int) -> Any:
+        """Put addresses into a group; without such a group the real service takes the global list, and so does this."""
+        wanted = (request.get_json(silent=True) or {}).get("recipient_emails") or []
+        if not wanted or group not in self.groups:
+            return self._suppress()
+        there = {one["email"] for one in self.groups[group]}
+        now = datetime.fromtimestamp(1795539600, UTC)
+        for email in wanted:
+            if email not in there:
+                self.left_group(group, email, now)
         return jsonify(recipient_emails=wanted), 201
 
     def _mail(self) -> Any:

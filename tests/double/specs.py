@@ -9,8 +9,9 @@ SendGrid's ``tsg_recipients_data_erasure_v3.json`` is used where the folder has 
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from openapi_core import OpenAPI
 from openapi_core.datatypes import RequestParameters
@@ -18,7 +19,7 @@ from openapi_core.exceptions import OpenAPIError
 
 from prefs.domain.terms import MessageClass
 from prefs.providers.ports import HeldByProvider, OutgoingEmail, OutgoingText
-from prefs.providers.sendgrid import SendGridEmail, SendGridRecipients
+from prefs.providers.sendgrid import SendGridEmail, SendGridLists, SendGridRecipients
 from prefs.providers.twilio import TwilioTexts
 from tests.double.provider import ACCOUNT, SENDGRID_KEY, TOKEN, ProviderDouble, Seen
 
@@ -26,6 +27,7 @@ FILES = {
     "/2010-04-01": ("twilio_api_v2010.json", "https://api.twilio.com"),
     "/v3/mail": ("tsg_mail_v3.json", "https://api.sendgrid.com"),
     "/v3/asm": ("tsg_suppressions_v3.json", "https://api.sendgrid.com"),
+    "/v3/suppression": ("tsg_suppressions_v3.json", "https://api.sendgrid.com"),
     "/v3/recipients": ("tsg_recipients_data_erasure_v3.json", "https://api.sendgrid.com"),
 }
 OPTIONAL = {"tsg_recipients_data_erasure_v3.json"}
@@ -40,7 +42,7 @@ class SentRequest:
         self.method = seen.method.lower()
         self.content_type = seen.headers.get("Content-Type", "").partition(";")[0]
         self.body = seen.body
-        self.parameters = RequestParameters(header=seen.headers)
+        self.parameters = RequestParameters(header=seen.headers, query=dict(parse_qsl(urlsplit(seen.url).query)))
 
 
 def main(folder: Path) -> int:
@@ -90,6 +92,21 @@ def _drive(double: ProviderDouble) -> None:
     people = SendGridRecipients(SENDGRID_KEY, base_url=double.url)
     people.forget(HeldByProvider(emails=("a/b+c@example.com",)))
     people.suppress(HeldByProvider(emails=("a/b+c@example.com",)))
+    _drive_lists(SendGridLists(SENDGRID_KEY, base_url=double.url), double)
+
+
+def _drive_lists(lists: SendGridLists, double: ProviderDouble) -> None:
+    since = datetime(2026, 11, 24, 17, tzinfo=UTC)
+    for number in range(501):
+        double.listed("bounces", f"gone{number}@example.com", since)
+    double.left_group(7, "ada@example.com", since)
+    for name in ("unsubscribes", "spam_reports", "bounces", "invalid_emails", "blocks"):
+        for moment in (None, since):
+            list(lists.pages(name, moment))
+    lists.left_groups()
+    lists.groups()
+    lists.stop(["a/b+c@example.com"], None)
+    lists.stop(["a/b+c@example.com"], 7)
 
 
 def _text(sender: str) -> OutgoingText:
