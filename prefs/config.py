@@ -46,6 +46,7 @@ class Settings:
     sendgrid_api_base_url: str | None
     sendgrid_webhook_public_keys: tuple[str, ...]
     sendgrid_inbound_secret: str | None
+    push_suppressions: bool
     smtp_url: str | None
     revoke_all_from: date | None
     log_format: str | None
@@ -108,6 +109,7 @@ class _Reader:
             sendgrid_api_base_url=self.optional("SENDGRID_API_BASE_URL"),
             sendgrid_webhook_public_keys=self.several("SENDGRID_WEBHOOK_PUBLIC_KEY"),
             sendgrid_inbound_secret=self.optional("SENDGRID_INBOUND_SECRET"),
+            push_suppressions=self.choice("PREFS_PUSH_SUPPRESSIONS", "off", ("off", "on")) == "on",
             smtp_url=self.optional("SMTP_URL"),
             revoke_all_from=self.day("PREFS_REVOKE_ALL_FROM"),
             log_format=self.choice("PREFS_LOG_FORMAT", "", ("", "console", "json")) or None,

@@ -35,6 +35,7 @@ from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
 from prefs.services.letters import Letters
 from prefs.services.linking import Linking
+from prefs.services.mail_sync import MailSync
 from prefs.services.mailbox import Mailbox
 from prefs.services.metrics import Metrics
 from prefs.services.numbers import Numbers
@@ -117,6 +118,7 @@ class Services:
     scrub_jobs: ScrubJobs
     snapshots: Snapshots
     sync: Sync | None
+    mail_sync: MailSync | None
     metrics: Metrics
     team: Team
     sessions: Sessions
@@ -215,11 +217,12 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         "retention": lambda _payload: _drop((retention.run(), imports.forget_files()))
     }
     sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
+    mail_sync = _mail_sync(settings, kit)
     index = StandingIndex(store, settings.data_dir / "scrub")
     scrub = Scrub(kit, decisions, index, Certificates(ring))
     scrub_jobs = ScrubJobs(kit, scrub, settings.data_dir / "scrubs", settings.data_dir / "uploads")
     files = {scrubbing.JOB: scrub_jobs.work, scrubbing.FORGET_JOB: lambda _payload: _drop(scrub_jobs.forget())}
-    providers = Providers(kit, _providers(settings, sync))
+    providers = Providers(kit, _providers(settings, sync, mail_sync))
     figures = Figures(kit)
     passwords = passwords or Passwords()
     team = Team(kit, passwords, settings.is_development, settings.org_name)
@@ -277,6 +280,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         scrub_jobs=scrub_jobs,
         snapshots=Snapshots(kit, decisions, index),
         sync=sync,
+        mail_sync=mail_sync,
         metrics=metrics,
         team=team,
         sessions=sessions,
@@ -304,7 +308,7 @@ def _single_sign_on(settings: Settings, kit: Kit, sessions: Sessions, team: Team
     return SingleSignOn(kit, client, sessions, team, roles)
 
 
-def _providers(settings: Settings, sync: Sync | None) -> list[Provider]:
+def _providers(settings: Settings, sync: Sync | None, mail_sync: MailSync | None) -> list[Provider]:
     """Return who carries messages for us, as the console shows them."""
     email, texts = (Channel.EMAIL,), TEXT_CHANNELS
     found = {
@@ -313,12 +317,25 @@ def _providers(settings: Settings, sync: Sync | None) -> list[Provider]:
         "outbox": Provider("outbox", "Local outbox", "Development: nothing is really sent", email),
     }
     by_email = found[settings.email_transport]
+    if mail_sync is not None:
+        said = "Mail out, opt-outs in as they happen, its lists compared hourly and in full once a day"
+        compare = lambda dry: mail_sync.run(dry_run=dry)  # noqa: E731  as Twilio's below
+        by_email = replace(by_email, does=said, compare=compare, job="sync_sendgrid")
     if sync is not None:
         said = "Texts out, STOP replies in, its log compared hourly"
         return [by_email, Provider("twilio", "Twilio", said, texts, lambda dry: sync.run(dry_run=dry), "sync_twilio")]
     if settings.email_transport == "outbox":
         return [replace(by_email, channels=email + texts)]
     return [by_email, replace(found["outbox"], channels=texts)]
+
+
+def _mail_sync(settings: Settings, kit: Kit) -> MailSync | None:
+    if settings.email_transport != "sendgrid":
+        return None
+    from prefs.providers.sendgrid import SendGridLists  # noqa: PLC0415  the SDK loads only where it is used
+
+    lists = SendGridLists(settings.sendgrid_api_key or "", base_url=settings.sendgrid_api_base_url)
+    return MailSync(kit, lists, settings.push_suppressions)
 
 
 def organisation_of(settings: Settings) -> Organisation:

@@ -21,6 +21,15 @@ FOUND: dict[str, tuple[str, str]] = {
         "No opt-in ever comes from a comparison; the person can text again.",
     ),
     "numbers_deactivated": ("Only theirs: numbers given up", "A sync ends the consent of those we know."),
+    "lines_read": ("Looked at", "Lines of the provider’s lists."),
+    "bad_addresses_missed": ("Only theirs: addresses that do not work", "A sync adds them here."),
+    "unreadable": ("Not an address", "Lines of theirs nothing could be sent to anyway."),
+    "ended_here": (
+        "Only theirs: ended here since",
+        "The newer one counts. They may go on dropping mail to these people.",
+    ),
+    "only_ours": ("Only ours", "Stops they lack. Sending never depends on their lists."),
+    "removed_there": ("Only ours: taken off their list", "They stay stopped here. See the staff queue."),
     "pushed": ("Only ours: stops they lacked", "A sync passes them on."),
     "in_both": ("In both", ""),
 }

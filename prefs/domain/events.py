@@ -37,23 +37,23 @@ class Consequence:
     by_group: bool = False
 
 
-_UNSUBSCRIBED = Consequence(Act.OPT_OUT, Reason.UNSUBSCRIBED)
-_COMPLAINT = Consequence(Act.OPT_OUT, Reason.COMPLAINT)
-_HARD_BOUNCE = Consequence(Act.UNREACHABLE, Reason.HARD_BOUNCE)
-_INVALID = Consequence(Act.UNREACHABLE, Reason.INVALID_ADDRESS)
+UNSUBSCRIBED = Consequence(Act.OPT_OUT, Reason.UNSUBSCRIBED)
+WANTS_NO_SPAM = Consequence(Act.OPT_OUT, Reason.COMPLAINT)
+HARD_BOUNCE = Consequence(Act.UNREACHABLE, Reason.HARD_BOUNCE)
+INVALID = Consequence(Act.UNREACHABLE, Reason.INVALID_ADDRESS)
 
 # Kinds that are not here (processed, delivered, deferred, open, click, a blocked bounce …) change
 # nothing; opens and clicks never prove a wish (rules.md E-12).
 CONSEQUENCES: dict[str, Consequence] = {
-    "unsubscribe": _UNSUBSCRIBED,
+    "unsubscribe": UNSUBSCRIBED,
     "group_unsubscribe": Consequence(Act.OPT_OUT, Reason.UNSUBSCRIBED, by_group=True),
     "group_resubscribe": Consequence(Act.LIFT, Reason.UNSUBSCRIBED, by_group=True),
-    "spamreport": _COMPLAINT,
-    "bounce:bounce": _HARD_BOUNCE,
-    "dropped:unsubscribed address": _UNSUBSCRIBED,
-    "dropped:spam reporting address": _COMPLAINT,
-    "dropped:bounced address": _HARD_BOUNCE,
-    "dropped:invalid": _INVALID,
+    "spamreport": WANTS_NO_SPAM,
+    "bounce:bounce": HARD_BOUNCE,
+    "dropped:unsubscribed address": UNSUBSCRIBED,
+    "dropped:spam reporting address": WANTS_NO_SPAM,
+    "dropped:bounced address": HARD_BOUNCE,
+    "dropped:invalid": INVALID,
 }
 
 _QUALIFIERS = {"bounce": "type", "dropped": "reason"}

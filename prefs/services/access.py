@@ -7,7 +7,7 @@ texts, mails, requests, and which providers were told.
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,6 +25,7 @@ from prefs.services.casework import Person, Right
 from prefs.services.kit import Kit, evidence_context
 from prefs.services.organisation import Organisation
 from prefs.services.rendering import mail_templates
+from prefs.services.telling import DONE, SUPPRESS
 from prefs.storage import evidence, ledger, personal, requests
 from prefs.storage.requests import RequestRow
 
@@ -77,9 +78,23 @@ class AccessFiles:
             "requests": [self._request(one) for one in mine],
             "providers": {
                 "carry_messages": dict(self.carriers),
-                "told": [_told(one) for one in requests.notices(connection, [one.id for one in mine])],
+                "told": [_told(one) for one in requests.notices(connection, [one.id for one in mine])]
+                + self._pushed(connection, entries, person),
             },
         }
+
+    def _pushed(self, connection: Connection, entries: Sequence[Entry], person: Person) -> list[dict[str, Any]]:
+        """Return to which providers a stop was passed on, and when (rules.md G-5)."""
+        kept = evidence.of_acts(connection, [one.act_id for one in entries], person.subjects)
+        found = []
+        for (act_id, subject, part), sealed in kept.items():
+            if part == evidence.PUSHED:
+                said = self.kit.vault.open_json(sealed, context=evidence_context(act_id, subject))
+                at = _time(datetime.fromisoformat(said["at"]))
+                found.append(
+                    {"provider": said["provider"], "what": SUPPRESS, "status": DONE, "asked_at": at, "done_at": at}
+                )
+        return sorted(found, key=lambda one: str(one["done_at"]))
 
     def _cells(self, language: str) -> Callable[[str, Any], str]:
         """Return what writes a cell of the readable copy: times, channels, topics and acts in words."""

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from prefs.storage.tables import evidence
 
-PROOF, DEVICE, SCAN = "proof", "device", "scan"
+PROOF, DEVICE, SCAN, PUSHED = "proof", "device", "scan", "pushed"
+"""``pushed`` says which provider a stop was passed on to, and when (rules.md G-5)."""
 
 
 def add(connection: Connection, act_id: str, subject: int, sealed: bytes, now: datetime, part: str = PROOF) -> None:

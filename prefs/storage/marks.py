@@ -19,3 +19,16 @@ def write(connection: Connection, name: str, moment: datetime) -> None:
     key = f"mark:{name}"
     connection.execute(insert_new(connection, meta), {"name": key, "value": moment.isoformat()})
     connection.execute(update(meta).where(meta.c.name == key).values(value=moment.isoformat()))
+
+
+def read_position(connection: Connection, name: str) -> int:
+    """Return the ledger position ``name`` has got to, 0 at first."""
+    stored = connection.execute(select(meta.c.value).where(meta.c.name == f"position:{name}")).scalar()
+    return int(stored) if stored else 0
+
+
+def write_position(connection: Connection, name: str, position: int) -> None:
+    """Note the ledger position ``name`` has got to."""
+    key = f"position:{name}"
+    connection.execute(insert_new(connection, meta), {"name": key, "value": str(position)})
+    connection.execute(update(meta).where(meta.c.name == key).values(value=str(position)))
