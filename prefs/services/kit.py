@@ -248,6 +248,18 @@ def keep_proof(connection: Connection, kit: Kit, doing: Doing, subjects: list[in
         evidence.add(connection, doing.id, subject, sealed, doing.recorded_at, part)
 
 
+def keep_proofs(connection: Connection, kit: Kit, proven: Sequence[tuple[Doing, list[int]]]) -> None:
+    """Store what proves several acts, each with the subjects it is about, as ``keep_proof`` does for one."""
+    evidence.add_many(
+        connection,
+        [
+            evidence.values(doing.id, subject, sealed, doing.recorded_at, part)
+            for doing, subjects in proven
+            for part, subject, sealed in _sealed_proofs(kit, doing, subjects)
+        ],
+    )
+
+
 def _sealed_proofs(kit: Kit, doing: Doing, subjects: Iterable[int]) -> Iterator[tuple[str, int, bytes]]:
     for part, known in ((evidence.PROOF, doing.proof), (evidence.DEVICE, doing.device)):
         for subject in dict.fromkeys(subjects) if known else ():

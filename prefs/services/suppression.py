@@ -5,7 +5,7 @@ says the address is bad is stored as such and never listed as a suppression.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from prefs.domain.reasons import CONTACTABILITY_REASONS, STATABLE_REASONS, SUPPR
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, Channel, ConsentKind, Reason, Source
 from prefs.errors import Conflict, InvalidInput, NotFound
 from prefs.services.errands import Errands
-from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, lift, open_address, start, stop
+from prefs.services.kit import Doing, Kit, act, bad_address, keep_proof, keep_proofs, lift, open_address, start, stop
 from prefs.storage import choices, ledger, people
 from prefs.storage.ledger import Book
 from prefs.storage.people import KnownAddress
@@ -116,6 +116,13 @@ class _Place:
     standing: list[Standing]
 
 
+_Where = tuple[int, KnownAddress | None]
+"""The subject a wish lands on, and its address if it named one."""
+
+_AT_ONCE = 1_000
+"""Wishes a transaction: SQLite's writers wait for each other, and PostgreSQL's hold their locks meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suppressions:
     """The use cases of ``/v1/suppressions`` and ``/v1/consents``."""
@@ -136,15 +143,87 @@ class Suppressions:
             return self._add(connection, wish, address, actor, key)
 
     def add_many(self, wishes: Sequence[Wish], *, actor: str | None = None) -> list[SuppressionView | Exception]:
-        """Put blocks on record, each with its own result; one bad item does not stop the rest."""
+        """Put blocks on record, each with its own result; one bad item does not stop the rest.
+
+        A thousand share a transaction. The results are those of ``add`` for one wish after the other.
+
+        Raises:
+            StoreUnavailable: The thousand it happened in, and what follows, is not on record; what
+                went before is, and is found there when the list is given again.
+        """
         results: list[SuppressionView | Exception] = []
-        with self.kit.store.write() as connection:
-            for wish in wishes:
-                try:
-                    results.append(self._add(connection, wish, self._checked(wish), actor, None))
-                except (InvalidInput, NotFound) as error:
-                    results.append(error)
+        for begin in range(0, len(wishes), _AT_ONCE):
+            results += self._add_some(wishes[begin : begin + _AT_ONCE], actor)
         return results
+
+    def _add_some(self, wishes: Sequence[Wish], actor: str | None) -> list[SuppressionView | Exception]:
+        results: dict[int, SuppressionView | Exception] = {}
+        sound: dict[int, tuple[Wish, Address | None]] = {}
+        for number, wish in enumerate(wishes):
+            try:
+                sound[number] = (wish, self._checked(wish))
+            except InvalidInput as error:
+                results[number] = error
+        with self.kit.store.write() as connection:
+            places, book = self._places(connection, sound)
+            unknown = sound.keys() - places.keys()
+            results |= {number: NotFound("There is no contact with this id.") for number in unknown}
+            for turn in _turns(places):
+                results |= self._add_turn(
+                    connection, book, {number: (sound[number][0], turn[number]) for number in turn}, actor
+                )
+        return [results[number] for number in range(len(wishes))]
+
+    def _add_turn(
+        self, connection: Connection, book: Book, turn: dict[int, tuple[Wish, _Where]], actor: str | None
+    ) -> dict[int, SuppressionView]:
+        """Write wishes about different people at once; return their results by number."""
+        results: dict[int, SuppressionView] = {}
+        written: dict[int, tuple[Doing, Entry]] = {}
+        for number, (wish, (subject, known)) in turn.items():
+            doing = self._doing(wish, actor, None)
+            place = _Place(subject, known, book, _standing_at(book, subject, known))
+            entry = self._entry(doing, place, wish)
+            already = still_in_force(place.standing, entry)
+            if already is None:
+                written[number] = (doing, entry)
+            else:
+                results[number] = self._view(book, _entry_of(place, already.entry_id), known)
+        added = {
+            one.entry_key: one for one in ledger.append(connection, book, [entry for _, entry in written.values()])
+        }
+        keep_proofs(connection, self.kit, [(doing, [entry.subject]) for doing, entry in written.values()])
+        for number, (_, entry) in written.items():
+            stored = added.get(entry.entry_key)
+            results[number] = self._view(book, stored or entry, turn[number][1][1], created=stored is not None)
+        return results
+
+    def _places(
+        self, connection: Connection, sound: dict[int, tuple[Wish, Address | None]]
+    ) -> tuple[dict[int, _Where], Book]:
+        """Open what the wishes are about, contacts first (reliability.md R6); unknown contacts are absent."""
+        named = {wish.contact for wish, _ in sound.values() if wish.contact is not None}
+        contacts = people.find_contacts(connection, named)
+        wanted = {number: self.kit.wanted(address) for number, (_, address) in sound.items() if address is not None}
+        everywhere = [number for number in wanted if sound[number][0].channel is None]
+        known_before = people.find(connection, [key for number in everywhere for key in wanted[number].keys])
+        theirs = {one.contact for one in known_before.values() if one.contact is not None}
+        whole = {one.subject for one in contacts.values()} | theirs
+        people.lock_contacts(connection, whole)
+        opened = dict(
+            zip(wanted, people.open_addresses(connection, list(wanted.values()), self.kit.now()), strict=True)
+        )
+        whole |= {one.contact for number, one in opened.items() if number in everywhere and one.contact is not None}
+        book = ledger.open_book(connection, opened.values(), whole)
+        places: dict[int, _Where] = {}
+        for number, (wish, _) in sound.items():
+            if number in opened:
+                known = opened[number]
+                on_contact = wish.channel is None and known.contact is not None
+                places[number] = (known.contact if on_contact and known.contact else known.subject, known)
+            elif wish.contact in contacts:
+                places[number] = (contacts[wish.contact].subject, None)
+        return places, book
 
     def lift(self, suppression_id: str, *, evidence: str, source: str, actor: str | None = None) -> SuppressionView:
         """End one suppression by a new entry; the old one stays in the ledger. Needs evidence (D9).
@@ -341,17 +420,19 @@ class Suppressions:
     def _add(
         self, connection: Connection, wish: Wish, address: Address | None, actor: str | None, key: str | None
     ) -> SuppressionView:
-        proof = {"reference": wish.reference, "note": wish.note} if wish.reference or wish.note else None
-        doing = act(wish.source, self.kit.now(), key=key, occurred_at=wish.occurred_at, actor=actor, proof=proof)
+        doing = self._doing(wish, actor, key)
         place = self._place(connection, wish, address)
         entry = self._entry(doing, place, wish)
         already = still_in_force(place.standing, entry)
         if already is not None:
-            entries = place.book.of(place.known) if place.known else place.book.entries[place.subject]
-            return self._view(place.book, next(e for e in entries if e.id == already.entry_id), place.known)
+            return self._view(place.book, _entry_of(place, already.entry_id), place.known)
         added = ledger.append(connection, place.book, [entry])
         keep_proof(connection, self.kit, doing, [place.subject])
         return self._view(place.book, added[0] if added else entry, place.known, created=bool(added))
+
+    def _doing(self, wish: Wish, actor: str | None, key: str | None) -> Doing:
+        proof = {"reference": wish.reference, "note": wish.note} if wish.reference or wish.note else None
+        return act(wish.source, self.kit.now(), key=key, occurred_at=wish.occurred_at, actor=actor, proof=proof)
 
     def _place(self, connection: Connection, wish: Wish, address: Address | None) -> _Place:
         if address is None:
@@ -407,6 +488,31 @@ class Suppressions:
             created=created,
             exceptions=tuple(dict.fromkeys(exceptions)),
         )
+
+
+def _standing_at(book: Book, subject: int, known: KnownAddress | None) -> list[Standing]:
+    return book.standing(known) if known else list(fold(book.entries[subject]))
+
+
+def _entry_of(place: _Place, entry_id: int) -> Entry:
+    entries = place.book.of(place.known) if place.known else place.book.entries[place.subject]
+    return next(entry for entry in entries if entry.id == entry_id)
+
+
+def _turns(places: dict[int, _Where]) -> Iterator[dict[int, _Where]]:
+    """Yield the places in turns that name each person once, so that each sees what the one before it did."""
+    waiting = places
+    while waiting:
+        turn: dict[int, _Where] = {}
+        later: dict[int, _Where] = {}
+        seen: set[int] = set()
+        for number, where in waiting.items():
+            subject, known = where
+            person = known.contact if known is not None and known.contact is not None else subject
+            (later if person in seen else turn)[number] = where
+            seen.add(person)
+        yield turn
+        waiting = later
 
 
 def _number_of(suppression_id: str) -> int:

@@ -4,11 +4,12 @@ The device somebody used (address on the net, browser) lies in a row of its own,
 forgotten long before the proof (contract D32).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
+from prefs.storage import many
 from prefs.storage.tables import evidence
 
 PROOF, DEVICE, SCAN, PUSHED = "proof", "device", "scan", "pushed"
@@ -18,6 +19,11 @@ PROOF, DEVICE, SCAN, PUSHED = "proof", "device", "scan", "pushed"
 def add(connection: Connection, act_id: str, subject: int, sealed: bytes, now: datetime, part: str = PROOF) -> None:
     """Keep the sealed proof of an act for one subject."""
     connection.execute(insert(evidence), values(act_id, subject, sealed, now, part))
+
+
+def add_many(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    """Keep many rows that ``values`` made."""
+    many.insert_new(connection, evidence, rows)
 
 
 def values(act_id: str, subject: int, sealed: bytes, now: datetime, part: str = PROOF) -> dict[str, object]:

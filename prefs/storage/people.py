@@ -4,7 +4,7 @@ Lock order is contact first, then addresses by ascending key (reliability.md R6)
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
@@ -145,6 +145,23 @@ def find_contact(connection: Connection, external_id: str, *, lock: bool = False
     query = select(contact).where(contact.c.external_id == external_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return _known_contact(row) if row else None
+
+
+def find_contacts(connection: Connection, external_ids: Collection[str]) -> dict[str, KnownContact]:
+    """Return contacts by the caller's own ids; unknown ones are absent."""
+    wanted = sorted(external_ids)
+    found: dict[str, KnownContact] = {}
+    for start in range(0, len(wanted), CHUNK):
+        query = select(contact).where(contact.c.external_id.in_(wanted[start : start + CHUNK]))
+        found |= {row.external_id: _known_contact(row) for row in connection.execute(query)}
+    return found
+
+
+def lock_contacts(connection: Connection, subjects: Collection[int]) -> None:
+    """Lock contacts in their order, before any address of theirs."""
+    if subjects:
+        query = select(contact.c.subject).where(contact.c.subject.in_(subjects)).order_by(contact.c.subject)
+        connection.execute(query.with_for_update()).all()
 
 
 def contact_of(connection: Connection, subject: int) -> KnownContact | None:
