@@ -1,4 +1,6 @@
-"""The staff queue: unclear texts, mails that matched nobody, items that could not be applied (ux.md section 6)."""
+"""The staff queue: unclear texts, mails that matched nobody, items that could not be applied, and what providers'
+lists and ours disagree about (ux.md section 6).
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +16,22 @@ from prefs.edge import services
 from prefs.services.texts import Verdict
 from prefs.wiring import Services
 
-TABS = ("texts", "mails", "items")
+TABS = ("texts", "mails", "items", "conflicts")
+# What a conflict is, and what a person does about it (services.mail_sync).
+CONFLICTS: dict[str, tuple[str, str]] = {
+    "removed_there": (
+        "Taken off their list, stopped here",
+        "They stay stopped. If they came back, remove the opt-out with what shows it; if not, add them there again.",
+    ),
+    "ended_here": (
+        "On their list, came back here",
+        "The newer wish counts, but the provider may drop their mail. Take them off that list.",
+    ),
+    "missing_there": (
+        "Stopped here, not on their list",
+        "Nothing has to be done: what we send never depends on that list.",
+    ),
+}
 ROWS = 50
 
 
@@ -29,6 +46,7 @@ def queue() -> ResponseReturnValue:
         "texts": services().texts.waiting,
         "mails": services().waiting.mails,
         "items": services().waiting.items,
+        "conflicts": services().providers.conflicts,
     }
     rows = read[tab](after=_after(), limit=ROWS + 1)
     if rows and (tab == "mails" or (tab == "items" and i_may(Right.SEE_ADDRESSES))):
@@ -37,7 +55,13 @@ def queue() -> ResponseReturnValue:
     return show(
         "queue.html",
         tab=tab,
-        counts={"texts": services().texts.count(), "mails": mails, "items": items},
+        counts={
+            "texts": services().texts.count(),
+            "mails": mails,
+            "items": items,
+            "conflicts": services().providers.count_conflicts(),
+        },
+        conflicts=CONFLICTS,
         rows=rows[:ROWS],
         following=rows[ROWS - 1].id if len(rows) > ROWS else None,
         said=request.args.get("said"),
@@ -76,7 +100,7 @@ def _after() -> int:
 
 
 def _count(found: Services) -> int:
-    return found.texts.count() + sum(found.waiting.counts())
+    return found.texts.count() + sum(found.waiting.counts()) + found.providers.count_conflicts()
 
 
 nav.COUNTS["admin.queue"] = (_count, "waiting")

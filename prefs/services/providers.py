@@ -10,12 +10,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
+from prefs.domain.address import Address, masked
 from prefs.domain.provider_codes import Meaning, meaning_of
+from prefs.domain.references import entry_reference, person_reference
 from prefs.domain.terms import Channel
 from prefs.errors import InvalidInput, NotFound
 from prefs.services import audit
 from prefs.services.kit import Kit
-from prefs.storage import checks, jobs
+from prefs.services.mail_sync import ENDED_HERE, MISSING_THERE, REMOVED_THERE
+from prefs.storage import checks, jobs, people, stops
 from prefs.storage.checks import Check, Refusal
 from prefs.storage.staff import StaffUser
 
@@ -26,6 +31,11 @@ LATE_AFTER = timedelta(minutes=90)
 _SLOT, _SLOTS = timedelta(minutes=30), 48
 _ERRORS_SHOWN = 20
 TEXT_CHANNELS = tuple(channel for channel in Channel if channel not in {Channel.EMAIL, Channel.POSTAL})
+
+_LINES_BACK = 50
+"""Comparisons to look back for the last whole one: with one an hour, two days."""
+
+_GRAVEST = (REMOVED_THERE, ENDED_HERE, MISSING_THERE)
 
 IN_STEP, LATE, FAILING, NEW, NO_LIST = "in_step", "late", "failing", "new", "no_list"
 
@@ -96,6 +106,22 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Somebody about whom a provider's list and ours disagree; ``kind`` is a word of ``mail_sync``.
+
+    ``id`` counts from 1. ``stop`` is the reference of our own entry, or None where the stop is only theirs.
+    """
+
+    id: int
+    provider: str
+    kind: str
+    person: str
+    masked: str
+    stop: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Providers:
     """The use cases of the providers pages, and the scheduled comparisons."""
 
@@ -157,6 +183,37 @@ class Providers:
         self._provider(slug)
         with self.kit.store.read() as connection:
             return checks.latest(connection, slug, COMPARE, well=False)
+
+    def conflicts(self, *, after: int = 0, limit: int = 50) -> list[Conflict]:
+        """Return what the last comparison of whole lists left to people and still is so, gravest first."""
+        with self.kit.store.read() as connection:
+            found = [item for one in self.known for item in self._conflicts(connection, one)]
+            known = people.by_subject(connection, {item["subject"] for _, item in found})
+        items = []
+        for provider, item in found:
+            row = known.get(item["subject"])
+            clear = self.kit.clear(row) if row else None
+            if row is not None and clear is not None:
+                items.append((provider, item, masked(Address(row.kind, clear, clear))))
+        listed = [_conflict(number, *item) for number, item in enumerate(items, start=1)]
+        return listed[after : after + limit]
+
+    def count_conflicts(self) -> int:
+        """Return how many of them a person has to do something about."""
+        with self.kit.store.read() as connection:
+            found = [item for one in self.known for _, item in self._conflicts(connection, one)]
+        return sum(item["kind"] != MISSING_THERE for item in found)
+
+    def _conflicts(self, connection: Connection, one: Provider) -> list[tuple[str, dict[str, Any]]]:
+        """Return a provider's conflicts, less those whose stop does not stand any more."""
+        if one.compare is None:
+            return []
+        lines = checks.newest(connection, one.slug, _LINES_BACK)
+        whole = next((line.found for line in lines if line.found.get("conflicts") is not None), None)
+        items = whole["conflicts"] if whole else []
+        stand = stops.standing_numbers(connection, [_entry(item) for item in items if item["suppression"]])
+        left = [item for item in items if not item["suppression"] or _entry(item) in stand]
+        return [(one.name, item) for item in sorted(left, key=lambda item: _GRAVEST.index(item["kind"]))]
 
     def run(self, slug: str, kind: str = SYNC) -> None:
         """Compare with a provider now and leave a line about it; ``compare`` puts nothing right.
@@ -232,6 +289,16 @@ class Providers:
             if one.slug == slug:
                 return one
         raise NotFound("There is no such provider in use.")
+
+
+def _entry(item: dict[str, Any]) -> int:
+    return int(item["suppression"].removeprefix("sup_"))
+
+
+def _conflict(number: int, provider: str, item: dict[str, Any], shown: str) -> Conflict:
+    stop = entry_reference(_entry(item)) if item["suppression"] else None
+    since = datetime.fromisoformat(item["since"])
+    return Conflict(number, provider, item["kind"], person_reference(item["subject"]), shown, stop, since)
 
 
 def _state(lines: Sequence[Check], good: Check | None, now: datetime) -> str:

@@ -60,6 +60,13 @@ def latest(connection: Connection, provider: str, kind: str, *, well: bool) -> C
     return _check(row) if row else None
 
 
+def newest(connection: Connection, provider: str, limit: int) -> list[Check]:
+    """Return a provider's newest comparisons that went well, of either kind, newest first."""
+    mine = (provider_check.c.provider == provider) & provider_check.c.error.is_(None)
+    query = select(provider_check).where(mine).order_by(provider_check.c.id.desc()).limit(limit)
+    return [_check(row) for row in connection.execute(query)]
+
+
 def errors(connection: Connection, provider: str, limit: int) -> list[Check]:
     """Return the newest comparisons that failed."""
     failed = (provider_check.c.provider == provider) & provider_check.c.error.is_not(None)

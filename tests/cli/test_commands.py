@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.double.provider import SENDGRID_KEY, ProviderDouble
 from tests.faults.service import running
 from tests.make import ADA, BEN
 
@@ -169,3 +171,22 @@ def test_numbers_are_asked_about_answered_and_the_registry_copy_noted(prefs: Pre
     decision = prefs("decide", "--channel", "sms", "--to", "+14155550123", "--topic", "events", "--json")
     assert '"number_reassigned"' in decision.stdout
     assert prefs("numbers", "registry", "--copied-on", "2026-11-01").returncode == 0
+
+
+def test_sendgrids_lists_are_compared_and_the_drift_is_data_on_stdout(prefs: Prefs, double: ProviderDouble) -> None:
+    double.listed("unsubscribes", ADA, datetime.now(UTC) - timedelta(hours=1))
+    there = {
+        "PREFS_EMAIL_TRANSPORT": "sendgrid",
+        "SENDGRID_API_KEY": SENDGRID_KEY,
+        "SENDGRID_API_BASE_URL": double.url,
+    }
+    refused = prefs("sync", "sendgrid")
+    assert (refused.returncode, refused.stdout) == (2, "")
+
+    looked = prefs("sync", "sendgrid", "--dry-run", "--json", **there)
+    done = prefs("sync", "sendgrid", **there)
+
+    assert json.loads(looked.stdout)["stops_missed"] == 1
+    assert done.returncode == 0, done.stderr
+    assert "       1 stops missed\n" in done.stdout
+    assert prefs("decide", "--channel", "email", "--to", ADA, "--topic", "events", **there).returncode == 3

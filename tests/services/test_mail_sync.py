@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from prefs.domain.address import parse_address
+from prefs.domain.roles import Role
 from prefs.domain.terms import Channel, Reason
 from prefs.errors import ProviderError
 from prefs.services.casework import Right
@@ -19,6 +20,7 @@ from prefs.storage.people import Wanted
 from tests.double.provider import SENDGRID_KEY, ProviderDouble
 from tests.make import ADA, World
 from tests.services.test_requests import record
+from tests.staff import staff
 
 OTHER = "other@example.com"
 NEWS_GROUP = 11
@@ -345,6 +347,38 @@ def test_the_worker_compares_by_itself(live: World, double: ProviderDouble) -> N
 
     assert live.decide()["reason"] == "unsubscribed"
     assert live.services.providers.health_of("sendgrid").state == "in_step"
+
+
+def test_what_the_lists_disagree_about_waits_in_the_queue(live: World, double: ProviderDouble) -> None:
+    double.listed("unsubscribes", ADA, ago(live, hours=3))
+    live.post("/v1/suppressions", {"channel": "email", "to": OTHER})
+    live.work()
+    double.lists.clear()
+    live.clock.forward(days=1)
+    live.work()
+    privacy = staff(live, Role.PRIVACY)
+
+    page = privacy.page("/admin/queue", tab="conflicts")
+
+    assert "Taken off their list, stopped here" in page
+    assert "Stopped here, not on their list" in page
+    assert ADA not in page
+    assert '<span class="n n--hot">1<span class="vh"> waiting</span></span>' in page
+    entry = next(one for one in live.entries() if one.source == "provider_optout")
+    live.post(f"/v1/suppressions/sup_{entry.id}/lift", {"source": "letter", "evidence": "Letter of today"})
+    assert "Taken off their list" not in privacy.page("/admin/queue", tab="conflicts")
+
+
+def test_the_providers_page_shows_what_a_comparison_found(live: World, double: ProviderDouble) -> None:
+    double.listed("unsubscribes", ADA, ago(live, hours=3))
+    engineer = staff(live, Role.ENGINEER)
+    engineer.post("/admin/providers/sendgrid/compare")
+    live.work()
+
+    page = engineer.page("/admin/providers/sendgrid")
+
+    assert "Only theirs: stops we had missed" in page
+    assert "subject" not in page
 
 
 def test_an_erased_person_stays_a_bare_key(live: World, double: ProviderDouble) -> None:
