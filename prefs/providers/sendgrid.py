@@ -4,8 +4,9 @@ lists of people: erasure, suppressions and unsubscribe groups (rules.md 6.3).
 
 import json
 import logging
+import time
 import urllib.error
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ _TOO_MANY = 429
 PAGE = 500
 """Lines a page of a list, the most SendGrid gives."""
 
+_PATIENCE, _LONGEST_PAUSE = 3, 60
 _GLOBAL_LIST = "global"  # a word of Python, so it cannot be an attribute as the other parts of a path are
 _MOST_ADDRESSES = 700
 """Of 320 octets each at most, so that a request stays below 256 kB."""
@@ -97,7 +99,7 @@ class SendGridLists:
         client = _client(self.api_key, self.base_url)
         while True:
             with _translated():
-                answer = client.suppression._(name).get(query_params=asked)
+                answer = _patiently(lambda: client.suppression._(name).get(query_params=asked))
             page = _lines(answer.body, "created")
             if page:
                 yield page
@@ -108,13 +110,13 @@ class SendGridLists:
     def left_groups(self) -> list[ListedEmail]:
         """Return who left which group; SendGrid gives all of them at once. Raises ``ProviderError``."""
         with _translated():
-            answer = _client(self.api_key, self.base_url).asm.suppressions.get()
+            answer = _patiently(_client(self.api_key, self.base_url).asm.suppressions.get)
         return _lines(answer.body, "created_at")
 
     def groups(self) -> set[int]:
         """Return the numbers of the unsubscribe groups. Raises ``ProviderError``."""
         with _translated():
-            answer = _client(self.api_key, self.base_url).asm.groups.get()
+            answer = _patiently(_client(self.api_key, self.base_url).asm.groups.get)
         return {int(one["id"]) for one in _json_list(answer.body)}
 
     def stop(self, emails: Sequence[str], group: int | None) -> None:
@@ -126,7 +128,27 @@ class SendGridLists:
             asm = _client(self.api_key, self.base_url).asm
             here = asm.suppressions._(_GLOBAL_LIST) if group is None else asm.groups._(str(group)).suppressions
             with _translated():
-                here.post(request_body={"recipient_emails": part})
+                _patiently(lambda: here.post(request_body={"recipient_emails": part}))  # noqa: B023  called at once
+
+
+def _patiently(ask: Callable[[], Any]) -> Any:
+    """Ask, and again, as late as it says, where SendGrid says to slow down: a long list is thousands of pages."""
+    for _ in range(_PATIENCE):
+        try:
+            return ask()
+        except HTTPError as error:
+            if int(error.status_code) != _TOO_MANY:
+                raise
+            time.sleep(_pause(error.headers))
+    return ask()
+
+
+def _pause(headers: Any) -> float:
+    """Return the seconds until ``X-RateLimit-Reset`` (Unix time), between one and sixty."""
+    try:
+        return min(max(float(headers["X-RateLimit-Reset"]) - time.time(), 1), _LONGEST_PAUSE)
+    except (KeyError, TypeError, ValueError):
+        return 1
 
 
 def _lines(body: bytes, created: str) -> list[ListedEmail]:

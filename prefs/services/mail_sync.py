@@ -105,14 +105,17 @@ class _Lack:
 
 @dataclass(slots=True)
 class _Theirs:
-    """The address keys on their lists: who gets no marketing at all, and who left which group."""
+    """The address keys on their lists: who gets no marketing at all, and who left which group.
+
+    A group that stands for no topic of ours counts as all marketing, as it does in the ledger.
+    """
 
     everywhere: set[bytes] = field(default_factory=set)
     groups: dict[int, set[bytes]] = field(default_factory=dict)
 
     def add(self, line: _Line, group: int | None) -> None:
         if line.consequence.act is Act.OPT_OUT:
-            named = self.everywhere if group is None else self.groups.setdefault(group, set())
+            named = self.everywhere if line.scope == ALL else self.groups.setdefault(group or 0, set())
             named.update(line.keys)
 
 
@@ -156,14 +159,14 @@ class MailSync:
         drift.conflicts = []
         theirs = _Theirs()
         self._read_lists(now, drift, theirs, dry_run=dry_run)
-        position = facts.settled_position(self.kit.store)
+        pushes = self.push and not dry_run
+        position = facts.settled_position(self.kit.store) if pushes else 0
         lacking = self._lacking(theirs, now, drift)
-        if dry_run:
-            return
-        if self.push:
+        if pushes:
             self._pass_on(lacking, drift)
             self._move_position(position)
-        self._move(_WHOLE, now)
+        if not dry_run:
+            self._move(_WHOLE, now)
 
     # What they have
 
@@ -342,11 +345,13 @@ class MailSync:
         self.lists.stop(list(ready), group)
         now = self.kit.now()
         said = {"provider": SENDGRID, "group": group, "at": now.isoformat()}
+        rows = []
+        for one in ready.values():
+            act_id = acts[one.entry_id]
+            sealed = self.kit.vault.seal_json(said, context=evidence_context(act_id, one.subject))
+            rows.append(evidence.values(act_id, one.subject, sealed, now, evidence.PUSHED))
         with self.kit.store.write() as connection:
-            for one in ready.values():
-                act_id = acts[one.entry_id]
-                sealed = self.kit.vault.seal_json(said, context=evidence_context(act_id, one.subject))
-                evidence.add(connection, act_id, one.subject, sealed, now, evidence.PUSHED)
+            evidence.add_many(connection, rows)
         return len(ready)
 
     # How far
@@ -383,9 +388,11 @@ def _lacks(stops: Iterator[listing.Stands], theirs: _Theirs, groups_of_topic: An
         if one.known.key in theirs.everywhere:
             continue
         groups = (None,) if one.scope == ALL else groups_of_topic(one.scope)
-        for group in groups:
-            if group is None or one.known.key not in theirs.groups.get(group, ()):
-                yield _Lack(one.known.subject, one.entry_id, group, one.source, one.since)
+        lacking = [group for group in groups if group is None or one.known.key not in theirs.groups.get(group, ())]
+        if one.source in _THEIR_DOORS and len(lacking) < len(groups):
+            continue  # it came from one group of its topic, and is still there
+        for group in lacking:
+            yield _Lack(one.known.subject, one.entry_id, group, one.source, one.since)
 
 
 def _still_stands(standing: Sequence[Standing], entry_id: int) -> bool:

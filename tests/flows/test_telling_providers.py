@@ -59,6 +59,7 @@ def test_a_provider_that_is_away_is_told_once_it_is_back(
     live: World, double: ProviderDouble, how: dict[str, object]
 ) -> None:
     live.know()
+    live.work()  # the hourly comparison has had its turn: what fails below is the telling
     double.fail_next("sendgrid", times=4, **how)
     erase(live)
     live.work()

@@ -98,6 +98,7 @@ def test_a_group_nobody_named_stops_all_marketing(live: World, double: ProviderD
     assert sync(live).stops_missed == 1
     assert live.decide(topic="company-news")["allowed"] is False
     assert live.decide(topic="surveys")["allowed"] is False
+    assert sync(live, whole=True).only_ours == 0
 
 
 def test_who_left_a_group_is_stopped_for_its_topic(live: World, double: ProviderDouble) -> None:
@@ -106,6 +107,7 @@ def test_who_left_a_group_is_stopped_for_its_topic(live: World, double: Provider
     assert sync(live).stops_missed == 1
     assert live.decide(topic="company-news")["allowed"] is False
     assert live.decide(topic="surveys")["allowed"] is True
+    assert sync(live, whole=True).only_ours == 0
 
 
 def test_a_stop_of_a_topic_is_passed_on_to_its_group_and_no_further(pushing: World, double: ProviderDouble) -> None:
@@ -290,6 +292,18 @@ def test_a_dry_run_says_what_is_missing_and_changes_nothing(pushing: World, doub
     assert pushing.entries() == before
     assert double.suppressed == []
     assert sync(pushing).stops_missed == 1
+
+
+def test_when_the_provider_says_to_slow_down_the_page_is_asked_for_again(
+    live: World, double: ProviderDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("prefs.providers.sendgrid.time.sleep", pauses.append)
+    double.listed("unsubscribes", ADA, ago(live, hours=1))
+    double.fail_next("sendgrid", times=2, status=429)
+
+    assert sync(live).stops_missed == 1
+    assert [pause for pause in pauses if pause] == [1, 1]  # the double's own are zero
 
 
 def test_when_the_provider_is_away_halfway_what_was_read_is_kept_and_read_on_later(
