@@ -28,6 +28,7 @@ from prefs.services.errands import Errands
 from prefs.services.exports import Exports
 from prefs.services.figures import Figures
 from prefs.services.hash_lists import HashLists
+from prefs.services.import_wizard import ImportWizard
 from prefs.services.imports import Imports
 from prefs.services.inbound import Inbound, InboundText
 from prefs.services.journal import Journal
@@ -112,6 +113,7 @@ class Services:
     worker: Worker
     upkeep: Upkeep
     imports: Imports
+    import_wizard: ImportWizard
     exports: Exports
     sealing: Sealing
     scrub: Scrub
@@ -274,6 +276,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store, metrics.count_entries), metrics),
         imports=imports,
+        import_wizard=ImportWizard(kit, imports),
         exports=Exports(kit),
         sealing=Sealing(store),
         scrub=scrub,

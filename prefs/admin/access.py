@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from flask import Flask, g, request
 
 from prefs.domain.roles import RIGHTS, ROLE_NAMES, Right, Role, may
-from prefs.edge import services
+from prefs.edge import csrf_exempt, services
 from prefs.services.sessions import FULL, Session
 from prefs.storage.staff import StaffUser
 
@@ -24,13 +24,14 @@ class Rule:
     """What a view asks for: a right to look, a right to act, and whether identity must be fresh.
 
     ``stages`` are the stages of a sign-in that may open it; empty means that nobody need be
-    signed in.
+    signed in. The body of an ``upload`` is read only behind all of that.
     """
 
     get: Right | None = None
     post: Right | None = None
     fresh: bool = False
     stages: frozenset[str] = frozenset({FULL})
+    upload: bool = False
 
     def right(self, method: str) -> Right | None:
         """Return the right a method needs, or None where nobody may."""
@@ -42,6 +43,18 @@ def allowed(
 ) -> Callable[[View], View]:
     """Mark a view with the rights it needs; ``fresh`` asks who it is again if that is over ten minutes ago."""
     return _mark(Rule(get, post, fresh, frozenset(stages)))
+
+
+def allowed_upload(post: Right) -> Callable[[View], View]:
+    """Mark a view that takes large files: of somebody who may not send one nothing is read.
+
+    Its form key is checked behind the right, so the view carries no check of its own.
+    """
+
+    def mark(view: View) -> View:
+        return csrf_exempt(_mark(Rule(post=post, upload=True))(view))
+
+    return mark
 
 
 def open_to_all(view: View) -> View:

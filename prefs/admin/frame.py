@@ -19,7 +19,7 @@ from werkzeug.routing import RequestRedirect
 from prefs import errors, words
 from prefs.admin import access, nav
 from prefs.domain.roles import RIGHTS, ROLE_NAMES, Right, Role
-from prefs.edge import STATUSES, log, services
+from prefs.edge import MB, STATUSES, csrf, log, services
 from prefs.services.kit import read_slip, write_slip
 from prefs.services.sessions import ENROL, FULL, PASSWORD, PROOF_GOOD_FOR, Session
 
@@ -71,9 +71,9 @@ def guard() -> ResponseReturnValue | None:
     g.language = words.DEFAULT
     if services().settings.is_development and words.spoken(request.args.get("lang")) == words.PSEUDO:
         g.language = words.PSEUDO
-    if _holds_nul():
-        return refuse(400, say("This cannot be read"), say("It holds a character that no text has."))
     rule = access.rule_of(current_app, request.endpoint or "")
+    if _holds_nul(form=rule is None or not rule.upload):
+        return refuse(400, say("This cannot be read"), say("It holds a character that no text has."))
     if rule is None:
         return refuse(403, say("Nobody may open this page"), say("It has no rule that says who may. Tell an engineer."))
     if not rule.stages:
@@ -86,9 +86,9 @@ def guard() -> ResponseReturnValue | None:
     return _check_rights(rule)
 
 
-def _holds_nul() -> bool:
+def _holds_nul(*, form: bool) -> bool:
     """True where a value holds NUL, which one of the databases cannot store nor look for (item 35)."""
-    sent = [*request.args.items(multi=True), *request.form.items(multi=True)]
+    sent = [*request.args.items(multi=True), *(request.form.items(multi=True) if form else ())]
     return "\0" in request.path or any("\0" in part for pair in sent for part in pair)
 
 
@@ -103,6 +103,9 @@ def _check_rights(rule: access.Rule) -> ResponseReturnValue | None:
         return refuse(403, say("This is not part of your role"), _why_not(right, found.user.role))
     if rule.fresh and not services().sessions.is_fresh(found):
         return redirect(url_for("admin.confirm", next=_here(), act=_act_to_resume()), 303)
+    if rule.upload:
+        request.max_form_memory_size = MB  # of fields; the file itself goes to disk as it comes
+        csrf.protect()
     return None
 
 

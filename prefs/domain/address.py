@@ -21,6 +21,9 @@ _PLAIN_EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
+_IN_TEXT_EMAIL = re.compile(r"([^\s@,;<>\"'])[^\s@,;<>\"']*@")
+_IN_TEXT_HASH = re.compile(r"\b([0-9a-fA-F]{6})[0-9a-fA-F]{26,}\b")
+_IN_TEXT_NUMBER = re.compile(r"\+?[0-9](?:[ ().-]{0,2}[0-9]){6,}")
 _TWO_FORMS = ("+52", "+54")
 _SHORT_CODE = re.compile(r"[0-9]{3,6}")
 _PREFIXES = ("whatsapp:", "rcs:", "tel:", "sms:")
@@ -119,6 +122,15 @@ def masked(address: Address) -> str:
     if address.kind is AddressKind.PHONE:
         return f"••• ••• {address.value[-4:]}"
     return ""
+
+
+def masked_text(text: str) -> str:
+    """Return a text with what looks like an address in it masked: a cell of somebody's list, a file's name.
+
+    Broken addresses are masked too: ``jo@@example.com`` is shown as ``j••@@example.com``.
+    """
+    hidden = _IN_TEXT_HASH.sub(r"\1…", _IN_TEXT_EMAIL.sub(r"\1••@", text))
+    return _IN_TEXT_NUMBER.sub(lambda found: f"••• ••• {re.sub('[^0-9]', '', found[0])[-4:]}", hidden)
 
 
 def calling_code_region_is_eea_or_uk(number: str) -> bool:

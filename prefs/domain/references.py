@@ -1,7 +1,7 @@
 """The references people read out and type: what each names, and back again.
 
 ``NW-`` is one act (a stop somebody got a record of), ``CT-`` a person, ``DE-`` the decision
-about one message of our gateway, ``EV-`` one entry of the ledger. None says who it is about:
+about one message of our gateway, ``EV-`` one entry of the ledger, ``IM-`` an import. None says who it is about:
 subjects are random (contract D1), and an act's reference is one way only.
 """
 
@@ -16,6 +16,7 @@ _VALUES = {letter: value for value, letter in enumerate(LETTERS)}
 _ACT = re.compile(rf"NW-([{LETTERS}]{{4}})-?([{LETTERS}]{{4}})")
 _PERSON = re.compile(rf"CT-([{LETTERS}]{{{_PERSON_LETTERS}}})")
 _MESSAGE = re.compile(r"DE-([0-9A-F]{24})")
+_IMPORT = re.compile(r"IM-([0-9A-F]{24})")
 _ENTRY = re.compile(r"EV-([0-9]{1,18})")
 
 
@@ -69,6 +70,17 @@ def read_entry(reference: str) -> int | None:
     """Return the number of the entry behind ``EV-…``, or None where it is no such reference."""
     found = _ENTRY.fullmatch(reference)
     return int(found[1]) if found else None
+
+
+def import_reference(import_id: str) -> str:
+    """Return the reference of an import, like ``IM-0F3A…``."""
+    return f"IM-{import_id.removeprefix('imp_').upper()}"
+
+
+def read_import(reference: str) -> str | None:
+    """Return the id of the import behind ``IM-…``, or None where it is no such reference."""
+    found = _IMPORT.fullmatch(reference)
+    return f"imp_{found[1].lower()}" if found else None
 
 
 def _spelled(number: int, length: int) -> str:

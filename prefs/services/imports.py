@@ -53,6 +53,9 @@ SLICE_SECONDS = 10.0
 """How long the worker stays with one import before it looks after messages again."""
 
 KEPT_FOR = timedelta(hours=24)
+DRAFTS = "up_*"
+"""Folders of files that were sent in the console and not imported yet (``services.import_wizard``)."""
+
 JOB = "import"
 _BUFFERED = 200_000
 _ONE_BY_ONE = 500
@@ -63,7 +66,10 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """A file and what the caller says about it; ``format`` None is recognised from the header."""
+    """A file and what the caller says about it; ``format`` None is recognised from the header.
+
+    ``name`` is what the file is called at the caller's; it makes no other import of it.
+    """
 
     path: Path
     actor: str
@@ -72,11 +78,20 @@ class ImportRequest:
     scope: str = "all"
     column: str | None = None
     dry_run: bool = False
+    name: str | None = None
 
     @property
     def options(self) -> dict[str, Any]:
         """What makes an import of the same file another import."""
         return {"channel": self.channel, "format": self.format, "scope": self.scope, "column": self.column}
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far an import is: the share of the file that was read, and its rows once that is all of it."""
+
+    read: float
+    rows: int | None
 
 
 @dataclass(slots=True)
@@ -92,6 +107,7 @@ class _State:
     rejects: int = 0
     invalid: int = 0
     ignored: int = 0
+    usable: int = 0
 
 
 @dataclass(slots=True)
@@ -130,7 +146,7 @@ class Imports:
             same = [
                 one
                 for one in imports.of_file(connection, file_hash)
-                if {**one.options, "dry_run": one.dry_run} == options
+                if {**_without_name(one.options), "dry_run": one.dry_run} == options
             ]
         open_one = next((one for one in same if one.status in {QUEUED, RUNNING}), None)
         name = json.dumps([file_hash.hex(), options, len(same)], sort_keys=True)
@@ -139,7 +155,7 @@ class Imports:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             path = as_lines(request.path, place / "lines.csv")
-            plan = self._plan(lay_out(path), request.options)
+            plan = self.plan(lay_out(path), request.options)
         except InvalidInput:
             shutil.rmtree(place)
             raise
@@ -153,7 +169,7 @@ class Imports:
                         "id": number,
                         "file_hash": file_hash,
                         "format": plan.format.name,
-                        "options": request.options,
+                        "options": request.options | ({"name": request.name} if request.name else {}),
                         "dry_run": request.dry_run,
                         "status": QUEUED,
                         "actor": request.actor,
@@ -180,6 +196,24 @@ class Imports:
         if found is None:
             raise NotFound("There is no import with this id.")
         return found
+
+    def page(
+        self, limit: int, *, before: tuple[datetime, str] | None = None, after: tuple[datetime, str] | None = None
+    ) -> list[Import]:
+        """Return imports newest first, dry runs left out: older than a place, or the next newer than one."""
+        with self.kit.store.read() as connection:
+            return imports.page(connection, limit, before=before, after=after)
+
+    def progress(self, found: Import) -> "Reached":
+        """Return how far an import is."""
+        place = self.folder / found.id
+        if found.status not in {QUEUED, RUNNING} or not (place / "state.json").exists():
+            return Reached(1.0, found.usable + found.invalid + found.ignored)
+        state = _load(place)
+        if state.read:
+            return Reached(1.0, state.usable + state.invalid + state.ignored)
+        size = Path(state.path).stat().st_size if Path(state.path).exists() else 0
+        return Reached(max(0, state.offset) / size if size else 0.0, None)
 
     def rejects(self, import_id: str) -> Path | None:
         """Return the file of rows that could not be imported, or None: there were none, or a day has passed."""
@@ -270,12 +304,18 @@ class Imports:
                 self.fail(found.id, "Nobody went on with it for a day.")
             shutil.rmtree(place, ignore_errors=True)
             gone += 1
+        old = time.time() - KEPT_FOR.total_seconds()
         for left in self.folder.glob("incoming-*"):
-            if time.time() - left.stat().st_mtime > KEPT_FOR.total_seconds():
+            if left.stat().st_mtime < old:
                 left.unlink(missing_ok=True)
+        for draft in self.folder.glob(DRAFTS):
+            if draft.stat().st_mtime < old:
+                shutil.rmtree(draft, ignore_errors=True)
+                gone += 1
         return gone
 
-    def _plan(self, layout: Layout, options: dict[str, Any]) -> Plan:
+    def plan(self, layout: Layout, options: dict[str, Any]) -> Plan:
+        """Return how a file will be read. Raises ``InvalidInput`` where the caller has to say more."""
         return make_plan(
             layout.header,
             layout.sample,
@@ -315,7 +355,7 @@ class _Reading:
         self._found, self._place, self._state = found, place, state
         self._path = Path(state.path)
         self._layout = lay_out(self._path)
-        self._plan = service._plan(self._layout, found.options)
+        self._plan = service.plan(self._layout, found.options)
         self._hashed = self._plan.format.name in HEX_DIGITS
         self._facts = {_fact(one): number for number, one in enumerate(state.facts)}
         self._size = self._path.stat().st_size
@@ -368,6 +408,7 @@ class _Reading:
         since = read_time(listed.since) if listed.since else None
         occurred = to_microseconds(since) if since else ""
         part = int.from_bytes(key[:4]) * len(self._buckets) >> 32
+        self._state.usable += 1
         self._buckets[part].append(f"{key.hex()}\t{line}\t{number}\t{occurred}\t{text}\n")
 
     def _reject(self, cells: Sequence[str], problem: RowProblem) -> None:
@@ -678,6 +719,10 @@ def _turns(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
             seen.add(row.key)
         yield turn
         waiting = later
+
+
+def _without_name(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "name"}
 
 
 def _fact_as_json(fact: Fact) -> dict[str, Any]:

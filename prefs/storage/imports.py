@@ -58,6 +58,24 @@ def of_file(connection: Connection, file_hash: bytes) -> list[Import]:
     return [_import(row) for row in connection.execute(query)]
 
 
+def page(
+    connection: Connection,
+    limit: int,
+    *,
+    before: tuple[datetime, str] | None = None,
+    after: tuple[datetime, str] | None = None,
+) -> list[Import]:
+    """Return imports newest first, dry runs left out: those behind a place, or the next before one."""
+    at, number = list_import.c.uploaded_at, list_import.c.id
+    query = select(list_import).where(list_import.c.dry_run.is_(False)).limit(limit)
+    if after is not None:
+        newer = query.where((at > after[0]) | ((at == after[0]) & (number > after[1])))
+        return [_import(row) for row in connection.execute(newer.order_by(at, number))][::-1]
+    if before is not None:
+        query = query.where((at < before[0]) | ((at == before[0]) & (number < before[1])))
+    return [_import(row) for row in connection.execute(query.order_by(at.desc(), number.desc()))]
+
+
 def add(connection: Connection, values: dict[str, Any]) -> None:
     """Put a new import on record."""
     connection.execute(insert(list_import), values)
