@@ -194,6 +194,27 @@ def import_rejects(reference: str) -> ResponseReturnValue:
     return send_file(path.absolute(), "text/csv", as_attachment=True, download_name=f"{reference}-not-imported.csv")
 
 
+@bp.get("/imports/<reference>/undo")
+@allowed(Right.IMPORT_STOPS, fresh=True)
+def undo_form(reference: str) -> ResponseReturnValue:
+    """Say what undoing would do, and how far the question to a second person is."""
+    found = _import(reference)
+    question = services().import_wizard.undo_question(found)
+    return show("imports/undo.html", question=question, **_shown(found))
+
+
+@bp.post("/imports/<reference>/undo")
+@allowed(post=Right.IMPORT_STOPS, fresh=True)
+def undo_import(reference: str) -> ResponseReturnValue:
+    """Ask a second person, or do what they agreed to."""
+    found, act = _import(reference), Form().text("act")
+    if act == "ask":
+        services().import_wizard.ask_undo(found, me())
+        return go("admin.undo_form", reference=reference)
+    services().import_wizard.undo(found, me())
+    return go("admin.import_report", reference=reference)
+
+
 def _import(reference: str) -> Import:
     number = read_import(reference)
     if number is None:
@@ -277,7 +298,7 @@ def _shown(found: Import) -> dict[str, Any]:
         "tool": BY_NAME[found.format].tool,
         "by": names.get(found.actor, found.actor),
         "running": found.status in {QUEUED, RUNNING},
-        "refresh": EVERY_SECONDS if found.status in {QUEUED, RUNNING} and "still" not in request.args else 0,
+        "refresh": EVERY_SECONDS if found.status in {QUEUED, RUNNING, UNDOING} and "still" not in request.args else 0,
         "read": int(reached.read * 100),
         "total": total,
         "done": found.added + found.already + found.invalid + found.ignored if found.parts else 0,

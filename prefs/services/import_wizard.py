@@ -19,17 +19,22 @@ from prefs.domain.address import masked_text
 from prefs.domain.formats import HOW, OWN, REGISTRY, WHAT, Format
 from prefs.domain.ladder import CHANNEL_NAMES
 from prefs.domain.listed import Plan, read_time, tidy
+from prefs.domain.references import import_reference
 from prefs.domain.terms import Channel
 from prefs.errors import Conflict, InvalidInput, NotFound
+from prefs.services import audit
+from prefs.services.approvals import Approval, Approvals
 from prefs.services.imports import ImportRequest, Imports
 from prefs.services.kit import Kit
 from prefs.services.listfile import as_lines, lay_out
 from prefs.storage.imports import DONE, FAILED, Import
+from prefs.storage.staff import StaffUser
 
 MB = 1024 * 1024
 LARGEST = 256 * MB
 """Bytes a browser may send: some ten million addresses. What is larger goes by ``prefs import``."""
 
+UNDO = "import_undo"
 MOST_KINDS = 12
 _FIRST_VALUES, _MOST_COLUMNS, _LONGEST_NAME, _LONGEST_VALUE = 2, 40, 100, 60
 _DRAFT = re.compile(r"up_[0-9a-f]{24}")
@@ -105,6 +110,7 @@ class ImportWizard:
 
     kit: Kit
     imports: Imports
+    approvals: Approvals
 
     def keep(self, name: str, actor: str, save: Callable[[Path], object]) -> Draft:
         """Keep a file that ``save`` writes, if it is a list.
@@ -208,6 +214,37 @@ class ImportWizard:
         kinds = _count(rejects, self._address_column(rejects, found))
         _write(kept, [asdict(one) for one in kinds])
         return kinds
+
+    def undo_question(self, found: Import) -> Approval | None:
+        """Return the newest question to a second person about undoing an import, or None."""
+        return self.approvals.latest(UNDO, import_reference(found.id))
+
+    def ask_undo(self, found: Import, by: StaffUser) -> None:
+        """Ask a second person about undoing an import (reliability.md item 24).
+
+        Raises:
+            Conflict: It is not finished, or was undone.
+            InvalidInput: This person may not ask.
+        """
+        if found.status not in {DONE, FAILED}:
+            raise Conflict("Only an import that is finished can be undone.", code="not_finished")
+        self.approvals.ask(by, UNDO, import_reference(found.id), {"import": found.id, "added": found.added})
+
+    def undo(self, found: Import, by: StaffUser) -> None:
+        """Let the worker undo an import that a second person agreed about.
+
+        The ledger names the one of the two who did not import.
+
+        Raises:
+            NeedsSecondPerson: Nobody said yes, or it was used already.
+            Conflict: It is not finished, or was undone.
+        """
+        about = import_reference(found.id)
+        with self.kit.store.write() as connection:
+            question = self.approvals.use(connection, UNDO, about)
+            other = question.asked_by if question.asked_by != found.actor else question.decided_by
+            self.imports.queue_undo(connection, question.what["import"], other or by.actor)
+            audit.note(connection, self.kit.now(), by.actor, "import_undone", about, added=found.added)
 
     def _address_column(self, rejects: Path, found: Import) -> int | None:
         try:

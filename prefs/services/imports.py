@@ -56,7 +56,7 @@ KEPT_FOR = timedelta(hours=24)
 DRAFTS = "up_*"
 """Folders of files that were sent in the console and not imported yet (``services.import_wizard``)."""
 
-JOB = "import"
+JOB, UNDO_JOB = "import", "import_undo"
 _BUFFERED = 200_000
 _ONE_BY_ONE = 500
 _LOOK_AT_CLOCK = 2_000
@@ -268,26 +268,35 @@ class Imports:
             Conflict: It was a dry run, is not finished, was undone, or the same person asks.
         """
         found = self.view(import_id)
-        if found.dry_run or found.status not in {DONE, FAILED, UNDOING}:
-            raise Conflict("Only an import that is finished, and was no dry run, can be undone.")
-        if found.actor == actor:
-            raise Conflict("Undoing an import takes a second person: somebody else must do it.", code="same_person")
         with self.kit.store.write() as connection:
-            last = found.last_entry or ledger.position(connection)
-            imports.change(connection, import_id, status=UNDOING, last_entry=last)
-        found, after = replace(found, last_entry=last), found.first_entry
-        while after < last:
-            with self.kit.store.write() as connection:
-                entries, after = imports.unconfirmed(connection, found, after, _ONE_BY_ONE)
-                lifted = self._lift(connection, found, entries, actor)
-                imports.count(connection, import_id, lifted=lifted)
+            found = self._begin_undo(connection, found, actor)
+        after = found.first_entry
+        while after < found.last_entry:
+            after = self._undo_next(found, after, actor)
             if progress:
-                progress("undo", (after - found.first_entry) / max(1, last - found.first_entry))
+                progress("undo", (after - found.first_entry) / max(1, found.last_entry - found.first_entry))
+        return self._end_undo(found, actor)
+
+    def queue_undo(self, connection: Connection, import_id: str, actor: str) -> None:
+        """Queue an undo for the worker in the caller's transaction. Raises what ``undo`` raises."""
+        found = imports.read(connection, import_id, lock=True)
+        if found is None:
+            raise NotFound("There is no import with this id.")
+        found = self._begin_undo(connection, found, actor)
+        self._queue_undo(connection, found, found.first_entry, actor)
+
+    def work_undo(self, payload: dict[str, Any]) -> None:
+        """Do a slice of a queued undo and queue the next: the worker's job."""
+        found, after, until = self.view(payload["id"]), payload["after"], time.monotonic() + SLICE_SECONDS
+        if found.status != UNDOING:
+            return
+        while after < found.last_entry and time.monotonic() < until:
+            after = self._undo_next(found, after, payload["actor"])
+        if after >= found.last_entry:
+            self._end_undo(found, payload["actor"])
+            return
         with self.kit.store.write() as connection:
-            imports.change(connection, import_id, status=UNDONE)
-        undone = self.view(import_id)
-        log.warning("import_undone", extra={"import": import_id, "actor": actor, "lifted": undone.lifted})
-        return undone
+            self._queue_undo(connection, found, after, payload["actor"])
 
     def forget_files(self) -> int:
         """Delete what is left of imports after a day (reliability.md items 37, 43), and return of how many.
@@ -325,6 +334,33 @@ class Imports:
             spoken=self.kit.catalogue.scope_number,
             column=options["column"],
         )
+
+    def _begin_undo(self, connection: Connection, found: Import, actor: str) -> Import:
+        if found.dry_run or found.status not in {DONE, FAILED, UNDOING}:
+            raise Conflict("Only an import that is finished, and was no dry run, can be undone.")
+        if found.actor == actor:
+            raise Conflict("Undoing an import takes a second person: somebody else must do it.", code="same_person")
+        last = found.last_entry or ledger.position(connection)
+        imports.change(connection, found.id, status=UNDOING, last_entry=last)
+        return replace(found, status=UNDOING, last_entry=last)
+
+    def _undo_next(self, found: Import, after: int, actor: str) -> int:
+        """Lift the next entries an import made, and return how far that is."""
+        with self.kit.store.write() as connection:
+            entries, after = imports.unconfirmed(connection, found, after, _ONE_BY_ONE)
+            imports.count(connection, found.id, lifted=self._lift(connection, found, entries, actor))
+        return after
+
+    def _end_undo(self, found: Import, actor: str) -> Import:
+        with self.kit.store.write() as connection:
+            imports.change(connection, found.id, status=UNDONE)
+        undone = self.view(found.id)
+        log.warning("import_undone", extra={"import": found.id, "actor": actor, "lifted": undone.lifted})
+        return undone
+
+    def _queue_undo(self, connection: Connection, found: Import, after: int, actor: str) -> None:
+        payload = {"id": found.id, "after": after, "actor": actor}
+        jobs.add(connection, UNDO_JOB, payload, key=f"{UNDO_JOB}:{found.id}:{after}", now=self.kit.now())
 
     def _queue(self, found: Import, step: str) -> None:
         with self.kit.store.write() as connection:

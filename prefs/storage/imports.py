@@ -46,9 +46,10 @@ class Import:
         return max(0, self.usable - self.added)
 
 
-def read(connection: Connection, import_id: str) -> Import | None:
+def read(connection: Connection, import_id: str, *, lock: bool = False) -> Import | None:
     """Return one import, or None."""
-    row = connection.execute(select(list_import).where(list_import.c.id == import_id)).one_or_none()
+    query = select(list_import).where(list_import.c.id == import_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return _import(row) if row else None
 
 

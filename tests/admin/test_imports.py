@@ -368,3 +368,75 @@ def test_a_file_without_its_form_key_is_refused(world: World) -> None:
 
     assert answer.status_code == 400
     assert list(world.services.imports.folder.glob("*")) == []
+
+
+def approved(world: World, asker: Staff, reference: str, approver: Staff) -> TestResponse:
+    """Ask to undo an import and answer yes."""
+    asker.press(f"/admin/imports/{reference}/undo", act="ask")
+    number = world.services.approvals.latest("import_undo", reference).id  # type: ignore[union-attr]
+    return approver.post(f"/admin/approvals/{number}", answer="yes")
+
+
+def test_undo_asks_a_second_person_and_removes_what_the_import_added(world: World) -> None:  # item 24, ux.md A5
+    person, second = staff(world, Role.MARKETING), staff(world, Role.PRIVACY)
+    world.client.post(world.link(to="ben@example.com", topic=None))
+    reference = imported(world, person, LIST)
+    assert "At most 2 opt-outs are removed" in person.page(f"/admin/imports/{reference}/undo")
+
+    approved(world, person, reference, second)
+    person.press(f"/admin/imports/{reference}/undo", act="undo")
+    assert "This import is being undone" in person.page(f"/admin/imports/{reference}/report")
+    world.work()
+
+    assert "Undone: 2 opt-outs removed" in person.page(f"/admin/imports/{reference}/report")
+    assert world.decide()["allowed"]
+    assert world.decide(to="ben@example.com")["reason"] == "unsubscribed"
+    assert world.entries()[-1].actor == second.user.actor
+    assert "import_undone" in noted(world)
+
+
+def test_nobody_undoes_an_import_alone(world: World) -> None:
+    person = staff(world, Role.MARKETING)
+    reference = imported(world, person, LIST)
+    path = f"/admin/imports/{reference}/undo"
+
+    assert person.post(path, act="undo").status_code == 409
+    assert approved(world, person, reference, person).status_code == 409
+    assert person.post(path, act="undo").status_code == 409
+
+    world.work()
+    assert world.decide()["reason"] == "unsubscribed"
+
+
+def test_a_yes_undoes_once(world: World) -> None:
+    person, second = staff(world, Role.MARKETING), staff(world, Role.PRIVACY)
+    reference = imported(world, person, LIST)
+    approved(world, second, reference, person)
+    second.press(f"/admin/imports/{reference}/undo", act="undo")
+
+    assert second.post(f"/admin/imports/{reference}/undo", act="undo").status_code == 409
+    world.work()
+    assert second.post(f"/admin/imports/{reference}/undo", act="ask").status_code == 409
+    assert world.entries()[-1].actor == second.user.actor
+
+
+def test_undoing_proves_again_who_it_is(world: World) -> None:
+    person = staff(world, Role.MARKETING)
+    reference = imported(world, person, LIST)
+
+    assert "/admin/confirm" in person.later().post(f"/admin/imports/{reference}/undo", act="ask").location
+
+
+def test_a_long_undo_goes_on_where_its_slice_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    person, second = staff(world, Role.MARKETING), staff(world, Role.PRIVACY)
+    reference = imported(world, person, "email\n" + "".join(f"p{n}@example.com\n" for n in range(7)))
+    monkeypatch.setattr("prefs.services.imports._ONE_BY_ONE", 2)
+    slices = iter(range(10**9))
+    monkeypatch.setattr("prefs.services.imports.time.monotonic", lambda: next(slices) * 6.0)
+    approved(world, person, reference, second)
+    person.press(f"/admin/imports/{reference}/undo", act="undo")
+
+    world.work()
+
+    assert "Undone: 7 opt-outs removed" in person.page(f"/admin/imports/{reference}/report")
+    assert all(world.decide(to=f"p{n}@example.com")["allowed"] for n in range(7))
