@@ -11,6 +11,7 @@ from prefs.domain.terms import Channel, MessageClass, Source
 from prefs.links import Links
 from prefs.providers.oidc import OidcClient
 from prefs.providers.outbox import Outbox
+from prefs.services import export_desk as exporting
 from prefs.services import imports as importing
 from prefs.services import scrub_jobs as scrubbing
 from prefs.services.access import AccessFiles
@@ -25,6 +26,7 @@ from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
 from prefs.services.erasure import Erasures
 from prefs.services.errands import Errands
+from prefs.services.export_desk import ExportDesk
 from prefs.services.exports import Exports
 from prefs.services.figures import Figures
 from prefs.services.hash_lists import HashLists
@@ -115,6 +117,7 @@ class Services:
     imports: Imports
     import_wizard: ImportWizard
     exports: Exports
+    export_desk: ExportDesk
     sealing: Sealing
     scrub: Scrub
     scrub_jobs: ScrubJobs
@@ -215,8 +218,10 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     stop_page = StopPage(kit, errands)
     retention = Retention(kit)
     imports = Imports(kit, hash_lists, settings.data_dir / "imports")
+    exports = Exports(kit)
+    export_desk = ExportDesk(kit, exports, settings.data_dir / "exports")
     daily: dict[str, Callable[[dict[str, Any]], None]] = {
-        "retention": lambda _payload: _drop((retention.run(), imports.forget_files()))
+        "retention": lambda _payload: _drop((retention.run(), imports.forget_files(), export_desk.forget()))
     }
     sync = Sync(kit, inbound, numbers, _twilio(settings)) if settings.sms_transport == "twilio" else None
     mail_sync = _mail_sync(settings, kit)
@@ -272,13 +277,15 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
                 **providers.handlers(),
                 importing.JOB: imports.work,
                 importing.UNDO_JOB: imports.work_undo,
+                exporting.JOB: export_desk.work,
                 **_job_handlers(settings, inbound),
             },
         ),
         upkeep=Upkeep(store, journal, journal_handlers, decisions, Sealing(store, metrics.count_entries), metrics),
         imports=imports,
         import_wizard=ImportWizard(kit, imports, approvals),
-        exports=Exports(kit),
+        exports=exports,
+        export_desk=export_desk,
         sealing=Sealing(store),
         scrub=scrub,
         scrub_jobs=scrub_jobs,

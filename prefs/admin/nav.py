@@ -13,11 +13,15 @@ from prefs.wiring import Services
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One link. ``right`` is only for pages outside the console, which have no rule of their own."""
+    """One link. ``right`` is only for pages outside the console, which have no rule of their own.
+
+    ``also`` is where further pages of the entry lie.
+    """
 
     label: str
     endpoint: str
     right: Right | None = None
+    also: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ NAV: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("Decisions", "admin.decisions"),
             Entry("Suppression list", "admin.suppressions"),
-            Entry("Import and export", "admin.imports"),
+            Entry("Import and export", "admin.imports", also="/admin/exports"),
             Entry("Providers", "admin.providers"),
         ),
     ),
@@ -96,4 +100,5 @@ def _shown(entry: Entry) -> Shown:
     count, words = COUNTS.get(entry.endpoint, (None, ""))
     url = url_for(entry.endpoint)
     here = request.path == url or (url != "/admin/" and request.path.startswith(f"{url}/"))
+    here = here or (entry.also is not None and request.path.startswith(entry.also))
     return Shown(entry.label, url, here, count(services()) if count else 0, words)

@@ -60,6 +60,7 @@ ACTIONS: dict[str, str] = {
     "import_started": "Started an import",
     "import_undone": "Undid an import",
     "exported": "Exported",
+    "export_taken": "Downloaded an export",
     "audit_exported": "Exported the audit log",
     "provider_tried": "Tried a provider",
     "provider_compared": "Compared lists with a provider",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from prefs.domain.address import parse_address
+from prefs.domain.address import Address, masked, parse_address
 from prefs.domain.formats import HEX_DIGITS
 from prefs.domain.listed import safe_cell
 from prefs.domain.reasons import SUPPRESSION_REASONS
@@ -33,7 +33,10 @@ _TELL_EVERY = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What is taken, by whom, for whom and why. ``since`` is a ledger position: only what came behind it."""
+    """What is taken, by whom, for whom and why. ``since`` is a ledger position: only what came behind it.
+
+    ``masked`` hides the addresses; such a list cannot be imported again.
+    """
 
     path: Path
     actor: str
@@ -44,6 +47,8 @@ class ExportRequest:
     scope: str | None = None
     since: int = 0
     hashed: str | None = None
+    masked: bool = False
+    columns: tuple[str, ...] = COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Exports:
         """
         if request.hashed is not None and request.hashed not in HEX_DIGITS:
             raise InvalidInput(f"Hashes are: {', '.join(HEX_DIGITS)}.", field="hashed")
+        if not request.columns or not set(request.columns) <= set(COLUMNS):
+            raise InvalidInput(f"Columns are: {', '.join(COLUMNS)}.", field="columns")
         if not request.recipient.strip() or not request.purpose.strip():
             raise InvalidInput("Say who gets the list and what for.", field="recipient", code="missing")
         fresh = request.path.with_name(request.path.name + ".part")
@@ -101,7 +108,7 @@ class Exports:
                 digest.update(data)
                 file.write(data)
 
-            put(written([request.hashed] if request.hashed else COLUMNS))
+            put(written([request.hashed] if request.hashed else request.columns))
             for line in self._lines(connection, request):
                 if line is None:
                     unnamed += 1
@@ -117,6 +124,8 @@ class Exports:
             name: getattr(request, name) and str(getattr(request, name))
             for name in ("channel", "scope", "since", "hashed")
         }
+        options |= {"masked": True} if request.masked else {}
+        options |= {"columns": list(request.columns)} if request.columns != COLUMNS else {}
         values = {
             "actor": request.actor,
             "recipient": request.recipient[:200],
@@ -144,10 +153,12 @@ class Exports:
             connection, self.kit.now(), reasons=reasons, channel=request.channel, scope=scope, after=request.since
         )
         subject, seen = -1, set[tuple[str, ...]]()
+        places = [COLUMNS.index(name) for name in request.columns]
         for one in facts:
             if one.known.subject != subject:
                 subject, seen = one.known.subject, set()
-            row = self._row(one, one_channel=request.channel is not None)
+            row = self._row(one, one_channel=request.channel is not None, is_masked=request.masked)
+            row = row and tuple(row[place] for place in places)
             # A fact about every channel stands on each, and is one row; an address has one hash.
             name = () if request.hashed else row or (one.fact, str(one.scope), str(one.everywhere or one.channel))
             if name in seen:
@@ -160,7 +171,7 @@ class Exports:
             else:
                 yield written([safe_cell(cell) for cell in row])
 
-    def _row(self, one: Stands, *, one_channel: bool) -> tuple[str, ...] | None:
+    def _row(self, one: Stands, *, one_channel: bool, is_masked: bool) -> tuple[str, ...] | None:
         clear = self.kit.clear(one.known)
         if clear is None:
             return None
@@ -168,7 +179,7 @@ class Exports:
         channel = "any" if one.everywhere and several and not one_channel else str(one.channel)
         return (
             channel,
-            clear,
+            masked(Address(one.known.kind, clear, clear)) if is_masked else clear,
             self.kit.catalogue.scope_name(one.scope),
             one.fact,
             one.source,

@@ -124,6 +124,35 @@ def log_export(connection: Connection, values: dict[str, Any]) -> int:
     return number
 
 
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    """One export on record."""
+
+    id: int
+    actor: str
+    recipient: str
+    purpose: str
+    options: dict[str, Any]
+    number: int
+    unnamed: int
+    checksum: str
+    position: int
+    at: datetime
+
+
+def exports_page(
+    connection: Connection, limit: int, *, before: int | None = None, after: int | None = None
+) -> list[ExportRow]:
+    """Return exports newest first: older than ``before``, or the next newer than ``after``."""
+    query = select(export_log).limit(limit)
+    if after is not None:
+        newer = query.where(export_log.c.id > after).order_by(export_log.c.id)
+        return [ExportRow(**row._mapping) for row in connection.execute(newer)][::-1]
+    if before is not None:
+        query = query.where(export_log.c.id < before)
+    return [ExportRow(**row._mapping) for row in connection.execute(query.order_by(export_log.c.id.desc()))]
+
+
 def exports(connection: Connection) -> list[dict[str, Any]]:
     """Return every export on record, newest first."""
     return [dict(row._mapping) for row in connection.execute(select(export_log).order_by(export_log.c.id.desc()))]
