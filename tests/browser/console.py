@@ -7,19 +7,21 @@ from playwright.sync_api import Page
 
 from prefs.domain.roles import Role
 from prefs.domain.terms import Channel
+from prefs.storage.staff import StaffUser
 from prefs.storage.tables import staff_session
-from tests.browser import console_people
+from tests.browser import console_people, console_transfer
 from tests.browser.site import Site, press
 
 Go = Callable[[Page, Site], None]
 
 
-def enter(page: Page, site: Site, role: Role = Role.ADMIN) -> None:
+def enter(page: Page, site: Site, role: Role = Role.ADMIN) -> StaffUser:
     """Sign somebody of the staff in at this browser, as if by password and second factor just now."""
     number = next(site.numbers)
     user = site.services.team.create(f"staff{number}@staff.example", role, by="tests")
     opened = site.services.sessions.open_for(user)
     page.context.add_cookies([{"name": "prefs-staff", "value": opened.token, "url": site.url}])
+    return user
 
 
 def at(path: str, role: Role = Role.ADMIN) -> Go:
@@ -248,6 +250,7 @@ STATES: dict[str, Go] = {
     "request-erasure-approved": _request("erasure", "proof", "approve", page_of="/erase"),
     "request-erased": _request("erasure", "proof", "approve", "erase"),
     **console_people.states(at),
+    **console_transfer.states(at, enter),
     "overview": _busy_overview,
     "providers": at("/admin/providers", Role.MARKETING),
     "provider": at("/admin/providers/outbox", Role.ENGINEER),
