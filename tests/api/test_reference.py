@@ -41,7 +41,7 @@ NOT_OF_THE_API = {
     *("not_a_rectification", "not_a_restriction", "not_an_erasure", "not_answered", "not_empty", "not_liftable"),
     *("not_standing", "not_theirs", "not_vouched_for", "not_waiting", "not_yours", "other_channel", "other_requests"),
     *("request_taken", "same_address", "same_file", "same_person", "sign_in_refused", "too_late", "too_many"),
-    *("too_many_tries", "es"),
+    *("too_many_tries", "es", "not_checked", "not_finished"),
 }
 
 
