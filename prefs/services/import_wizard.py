@@ -35,6 +35,9 @@ LARGEST = 256 * MB
 """Bytes a browser may send: some ten million addresses. What is larger goes by ``prefs import``."""
 
 UNDO = "import_undo"
+UNKNOWN_WORD = "A word about consent that we do not know"
+_NOT_KNOWN = " is not known to say "
+_IN_WORDS_OF_THE_PAGE = ("--format plain", "choose “any list of addresses, one a row”")
 MOST_KINDS = 12
 _FIRST_VALUES, _MOST_COLUMNS, _LONGEST_NAME, _LONGEST_VALUE = 2, 40, 100, 60
 _DRAFT = re.compile(r"up_[0-9a-f]{24}")
@@ -340,15 +343,20 @@ def _count(rejects: Path, column: int | None) -> list[RejectKind]:
         header = next(rows)
         what_at, how_at = header.index(WHAT), header.index(HOW)
         for cells in rows:
-            kind = _QUOTED.sub("…", cells[what_at].partition(":")[0])
+            kind = _kind(cells[what_at])
             numbers[kind] = numbers.get(kind, 0) + 1
             if kind not in first:
                 own = cells[:what_at]
                 value = own[column] if column is not None and column < len(own) else next(filter(None, own), "")
-                said = (masked_text(cells[what_at]), cells[how_at])
+                said = (masked_text(cells[what_at]), cells[how_at].replace(*_IN_WORDS_OF_THE_PAGE))
                 first[kind] = RejectKind(kind, 0, _shown(value), *(masked_text(one) for one in said))
     ranked = sorted(first, key=lambda kind: -numbers[kind])
     return [replace(first[kind], number=numbers[kind]) for kind in ranked[:MOST_KINDS]]
+
+
+def _kind(what: str) -> str:
+    """Return what rows with this problem have in common: its beginning, without the words of one row."""
+    return UNKNOWN_WORD if _NOT_KNOWN in what else _QUOTED.sub("…", what.partition(":")[0])
 
 
 def _shown(value: str) -> str:

@@ -181,7 +181,7 @@ def test_columns_are_shown_with_what_they_mean_and_addresses_masked(world: World
     assert "We matched 3 of 4" in page
     assert ADA not in page
     assert "a••@example.com" in page
-    assert "1 date of the first rows could be read two ways" in page
+    assert "1 date of the first rows cannot be told for sure" in page
 
 
 @pytest.mark.parametrize(
@@ -242,6 +242,18 @@ def test_the_report_ranks_reasons_and_shows_one_masked_row_of_each(world: World)
     assert "Not an email address 5" in words
     assert "jo@@example.com" not in page
     assert "j••@@example.com" in page
+
+
+def test_a_word_nobody_knows_is_one_kind_of_reason(world: World) -> None:
+    person = staff(world, Role.MARKETING)
+    content = f"contact_id,sender_id,status\n{BEN},x,opt-out\n+14155550124,x,perhaps\n+14155550125,x,maybe\n"
+
+    page = person.page(f"/admin/imports/{imported(world, person, content)}/report")
+
+    assert "A word about consent that we do not know 2" in text_of(page)
+    assert "••• ••• 0124" in page
+    assert "+14155550124" not in page
+    assert "--format" not in page
 
 
 def test_rejected_rows_go_back_to_whoever_sent_them_and_the_privacy_office(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefs.domain.address import calling_code_region_is_eea_or_uk, masked, parse_address
+from prefs.domain.address import calling_code_region_is_eea_or_uk, masked, masked_text, parse_address
 from prefs.domain.terms import Channel
 from prefs.errors import InvalidAddress
 
@@ -125,6 +125,24 @@ def test_a3_the_exported_hash_is_of_the_normalised_address() -> None:
 
     assert hashlib.sha256(plain).hexdigest().startswith("b4c9a289323b21a0")
     assert hashlib.md5(plain).hexdigest() == "b58996c504c5638798eb6b511e6f49af"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("ada@example.com", "a••@example.com", id="email"),
+        pytest.param("Ada <ada@example.com>, bo@x.org", "Ada <a••@example.com>, b••@x.org", id="among words"),
+        pytest.param("jo@@example.com", "j••@@example.com", id="broken"),
+        pytest.param("'+1 (415) 555-0123", "'••• ••• 0123", id="number"),
+        pytest.param("4.15556E+11", "4.15556E+11", id="spoilt number"),
+        pytest.param("0123456789abcdef" * 4, "012345…", id="hash"),
+        pytest.param("2026-04", "2026-04", id="month"),
+        pytest.param("called the desk", "called the desk", id="no address"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_what_looks_like_an_address_in_a_text_is_masked(text: str, shown: str) -> None:
+    assert masked_text(text) == shown
 
 
 def test_calling_codes_of_the_eea_and_the_uk_are_known() -> None:
