@@ -18,6 +18,17 @@ _WATCH_SECONDS = 0.5
 _INTERRUPTED = "Query interrupted"  # what duckdb raises for Ctrl-C, as a plain RuntimeError
 
 
+@contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """Raise ``KeyboardInterrupt`` where duckdb says in its own way that Ctrl-C ended it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """One DuckDB connection. Values go in as parameters; names and constants through ``quoted``."""
@@ -26,17 +37,13 @@ class Engine:
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement whose rows do not matter. Raises ``KeyboardInterrupt`` when Ctrl-C ends it."""
-        try:
+        with _ctrl_c():
             self.connection.execute(sql, list(values))
-        except RuntimeError as error:
-            if str(error) == _INTERRUPTED:
-                raise KeyboardInterrupt from error
-            raise
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows; for small answers."""
-        self.run(sql, values)
-        return self.connection.fetchall()
+        with _ctrl_c():
+            return self.connection.execute(sql, list(values)).fetchall()
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """Return the one value of the one row."""
@@ -45,8 +52,13 @@ class Engine:
     def batches(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
         """Yield rows in batches, from a cursor of its own, so that others may write meanwhile."""
         cursor = self.connection.cursor()
-        found = cursor.execute(sql)
-        while batch := found.fetchmany(size):
+        with _ctrl_c():
+            found = cursor.execute(sql)
+        while True:
+            with _ctrl_c():
+                batch = found.fetchmany(size)
+            if not batch:
+                return
             yield batch
 
     def has_table(self, name: str) -> bool:

@@ -65,7 +65,8 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_no_half_file(prefs: Prefs, 
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
 
-    assert process.returncode == 1, said
+    died_of_it = -signal.SIGINT  # now and then Python, on its way out, hands the signal on; a shell reads 130
+    assert process.returncode in {1, died_of_it}, said
     assert "goes on where this one was" in said
     assert not kept.exists()
     again = prefs(*command)
