@@ -59,7 +59,7 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_no_half_file(prefs: Prefs, 
         stderr=subprocess.PIPE,
         text=True,
     )
-    work = tmp_path / ".kept.csv.work" / "order.json"
+    work = tmp_path / ".kept.csv.work" / "work.duckdb"  # there once DuckDB is loaded: Ctrl-C while it loads aborts
     while not work.exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
