@@ -19,7 +19,7 @@ from prefs.domain.ledger import ALL, Entry
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, AddressKind, Channel, ConsentKind, Reason
 from prefs.links import Links
 from prefs.services.catalogue import Catalogues
-from prefs.storage import at_once, evidence, people
+from prefs.storage import at_once, evidence, marks, people
 from prefs.storage.at_once import Beside, Look, Writing
 from prefs.storage.base import Store
 from prefs.storage.ledger import Book
@@ -298,3 +298,15 @@ def read_slip(kit: Kit, what: str, slip: str) -> dict[str, Any] | None:
         return None
     values: dict[str, Any] = note["values"]
     return values
+
+
+def how_far(kit: Kit, name: str) -> datetime | None:
+    """Return how far a reader of a provider's list got, or None at first."""
+    with kit.store.read() as connection:
+        return marks.read(connection, name)
+
+
+def move_mark(kit: Kit, name: str, moment: datetime) -> None:
+    """Note how far it got, in a transaction of its own."""
+    with kit.store.write() as connection:
+        marks.write(connection, name, moment)

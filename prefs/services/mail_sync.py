@@ -21,7 +21,7 @@ from prefs.domain.reconcile import GROUPS, LISTS, Verdict, judge
 from prefs.domain.terms import Act, Channel, Reason, Source
 from prefs.errors import InvalidAddress
 from prefs.providers.ports import EmailLists, ListedEmail
-from prefs.services.kit import Kit, act, bad_address, evidence_context, stop
+from prefs.services.kit import Kit, act, bad_address, evidence_context, how_far, move_mark, stop
 from prefs.storage import evidence, facts, ledger, listing, marks, people
 from prefs.storage.ledger import Book
 
@@ -150,7 +150,7 @@ class MailSync:
         return drift
 
     def _is_due(self, now: datetime) -> bool:
-        last = self._mark(_WHOLE)
+        last = how_far(self.kit, _WHOLE)
         with self.kit.store.read() as connection:
             never_pushed = self.push and not marks.read_position(connection, _PUSHED)
         return last is None or now - last >= FULL_AFTER or never_pushed
@@ -166,7 +166,7 @@ class MailSync:
             self._pass_on(lacking, drift)
             self._move_position(position)
         if not dry_run:
-            self._move(_WHOLE, now)
+            move_mark(self.kit, _WHOLE, now)
 
     # What they have
 
@@ -176,17 +176,17 @@ class MailSync:
             for page in self.lists.pages(name, since):
                 self._take(name, consequence, page, drift, theirs, dry_run=dry_run)
             if not dry_run:
-                self._move(f"{SENDGRID}:{name}", now)
+                move_mark(self.kit, f"{SENDGRID}:{name}", now)
         since = self._since(GROUPS) if theirs is None else None
         left = [one for one in self.lists.left_groups() if since is None or one.created >= since]
         for start in range(0, len(left), _BATCH):
             part = left[start : start + _BATCH]
             self._take(GROUPS, UNSUBSCRIBED, part, drift, theirs, dry_run=dry_run)
         if not dry_run:
-            self._move(f"{SENDGRID}:{GROUPS}", now)
+            move_mark(self.kit, f"{SENDGRID}:{GROUPS}", now)
 
     def _since(self, name: str) -> datetime | None:
-        mark = self._mark(f"{SENDGRID}:{name}")
+        mark = how_far(self.kit, f"{SENDGRID}:{name}")
         return mark - OVERLAP if mark else None
 
     def _take(
@@ -355,14 +355,6 @@ class MailSync:
         return len(ready)
 
     # How far
-
-    def _mark(self, name: str) -> datetime | None:
-        with self.kit.store.read() as connection:
-            return marks.read(connection, name)
-
-    def _move(self, name: str, moment: datetime) -> None:
-        with self.kit.store.write() as connection:
-            marks.write(connection, name, moment)
 
     def _move_position(self, position: int) -> None:
         with self.kit.store.write() as connection:

@@ -21,7 +21,7 @@ from prefs.errors import PrefsError, StoreUnavailable
 from prefs.services import audit, second_factor
 from prefs.services.kit import Kit, read_slip, write_slip
 from prefs.services.passwords import Passwords
-from prefs.services.staff import Team, totp_context
+from prefs.services.staff import Team, digest, totp_context
 from prefs.storage import limits, staff
 from prefs.storage.staff import SessionRow, StaffUser
 
@@ -276,11 +276,6 @@ class Sessions:
     def _uncount(self, connection: Connection, buckets: dict[str, int]) -> None:
         for name in buckets:
             limits.give_back(connection, name, within=_WITHIN, now=self.kit.now())
-
-
-def digest(token: str) -> bytes:
-    """Return what is stored of a session's token."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def _network(client: str) -> str:

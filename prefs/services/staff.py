@@ -79,14 +79,14 @@ class Team:
         token, now = secrets.token_urlsafe(32), self.kit.now()
         with self.kit.store.write() as connection:
             _must(staff.user(connection, number))
-            staff.add_link(connection, number, _digest(token), now + LINK_GOOD_FOR)
+            staff.add_link(connection, number, digest(token), now + LINK_GOOD_FOR)
             audit.note(connection, now, by, "user_linked", f"staff:{number}")
         return f"/admin/set-up/{token}"
 
     def link_owner(self, token: str) -> StaffUser | None:
         """Return whose set-up link this is, or None where it leads nowhere any more."""
         with self.kit.store.read() as connection:
-            return staff.link_owner(connection, _digest(token), self.kit.now())
+            return staff.link_owner(connection, digest(token), self.kit.now())
 
     def set_up(self, token: str, password: str) -> StaffUser:
         """Set the password behind a set-up link, which is used up.
@@ -100,7 +100,7 @@ class Team:
             raise NotFound("This link was used already, or is older than three days. Ask an admin for another.")
         hashed = self._hash(password, owner.email)
         with self.kit.store.write() as connection:
-            if not staff.use_link(connection, _digest(token)):
+            if not staff.use_link(connection, digest(token)):
                 raise NotFound("This link was used already. Ask an admin for another.")
             self._set_password(connection, owner, hashed)
         return owner
@@ -202,7 +202,8 @@ def totp_context(number: int) -> bytes:
     return f"totp:{number}".encode()
 
 
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
+    """Return what is stored of a token: a session's, or a link's."""
     return hashlib.sha256(token.encode()).digest()
 
 

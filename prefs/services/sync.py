@@ -16,9 +16,9 @@ from prefs.domain.terms import Channel, MessageClass, Reason, Source, TextClass
 from prefs.errors import InvalidAddress, ProviderError
 from prefs.providers.ports import LoggedText, TextLog
 from prefs.services.inbound import Inbound, InboundText
-from prefs.services.kit import Kit, act, bad_address, stop
+from prefs.services.kit import Kit, act, bad_address, how_far, move_mark, stop
 from prefs.services.numbers import Numbers
-from prefs.storage import inbound, ledger, marks, people
+from prefs.storage import inbound, ledger, people
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +61,12 @@ class Sync:
         """
         drift = Drift()
         now = self.kit.now()
-        since = self._mark(TWILIO) or now - FIRST_LOOK_BACK
+        since = how_far(self.kit, TWILIO) or now - FIRST_LOOK_BACK
         for text in self.log.texts_since(since - OVERLAP):
             drift.texts_read += 1
             self._compare(text, drift, dry_run=dry_run)
         if not dry_run:
-            self._move(TWILIO, now)
+            move_mark(self.kit, TWILIO, now)
         self._deactivations(now, drift, dry_run=dry_run)
         if drift.stops_missed or drift.opted_out_there:
             log.error("sync_found_missed_stops", extra={"texts": drift.stops_missed, "there": drift.opted_out_there})
@@ -143,7 +143,7 @@ class Sync:
     def _deactivations(self, now: datetime, drift: Drift, *, dry_run: bool) -> None:
         """End the consent of numbers that carriers gave up, day by day since the last look (rules.md A-1)."""
         yesterday = now.date() - timedelta(days=1)
-        last = self._mark(DEACTIVATIONS)
+        last = how_far(self.kit, DEACTIVATIONS)
         day = last.date() + timedelta(days=1) if last else yesterday
         while day <= yesterday:
             try:
@@ -153,7 +153,7 @@ class Sync:
                     raise
                 return
             if not dry_run:
-                self._move(DEACTIVATIONS, now.replace(year=day.year, month=day.month, day=day.day))
+                move_mark(self.kit, DEACTIVATIONS, now.replace(year=day.year, month=day.month, day=day.day))
             day += timedelta(days=1)
 
     def _deactivated(self, numbers: Iterable[str], day: date, *, dry_run: bool) -> int:
@@ -162,11 +162,3 @@ class Sync:
         while chunk := list(islice(waiting, _CHUNK)):
             found += self.numbers.note_lost(chunk, source=Source.PROVIDER_OPTOUT, key=key, dry_run=dry_run)
         return found
-
-    def _mark(self, name: str) -> datetime | None:
-        with self.kit.store.read() as connection:
-            return marks.read(connection, name)
-
-    def _move(self, name: str, moment: datetime) -> None:
-        with self.kit.store.write() as connection:
-            marks.write(connection, name, moment)
