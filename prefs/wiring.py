@@ -38,6 +38,7 @@ from prefs.services.keys import ApiKeys
 from prefs.services.kit import Kit
 from prefs.services.letters import Letters
 from prefs.services.linking import Linking
+from prefs.services.mail_events import MailEvents
 from prefs.services.mail_sync import MailSync
 from prefs.services.mailbox import Mailbox
 from prefs.services.metrics import Metrics
@@ -107,6 +108,7 @@ class Services:
     numbers: Numbers
     contact_choices: ContactChoices
     inbound: Inbound
+    mail_events: MailEvents
     texts: Texts
     sending: Sending
     linking: Linking
@@ -258,6 +260,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         numbers=numbers,
         contact_choices=ContactChoices(kit),
         inbound=inbound,
+        mail_events=MailEvents(kit),
         texts=Texts(kit),
         sending=sending,
         linking=linking,

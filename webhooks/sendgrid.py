@@ -33,7 +33,7 @@ def events() -> ResponseReturnValue:
     raw = request.get_data()  # before anything touches the form, or the bytes are gone (rules.md M-10)
     _check(raw)
     found, spoilt = _read(raw)
-    recorded = services().inbound.record_events(found, spoilt)
+    recorded = services().mail_events.record(found, spoilt)
     log.info(
         "events_recorded",
         extra={"applied": recorded.applied, "ignored": recorded.ignored, "set_aside": recorded.set_aside},

@@ -68,6 +68,8 @@ class Address:
     @property
     def keyed_values(self) -> tuple[str, ...]:
         """What the keyed hash is made from (contract D2)."""
+        if self.kind is AddressKind.EMAIL:
+            return (self.value,)
         prefix = f"{self.kind}:" if self.kind in {AddressKind.PUSH, AddressKind.POSTAL} else ""
         return tuple(prefix + value for value in self.lookup_values)
 

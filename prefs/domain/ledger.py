@@ -98,6 +98,8 @@ def fold(entries: Iterable[Entry]) -> frozenset[Standing]:
     ``decision.decide`` reads (contract D6).
     """
     live = live_entries(entries)
+    if len(live) == 1:
+        return frozenset({_standing(live[0])})
     kept: dict[tuple[Channel | None, int, str], Entry] = {}
     for entry in live:
         slot = (entry.channel, entry.scope, entry.fact)

@@ -1,6 +1,5 @@
-"""Apply what providers tell us, exactly once: texts people send, and SendGrid's events."""
+"""Apply the texts people send us, exactly once."""
 
-import hashlib
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -13,20 +12,17 @@ from sqlalchemy import Connection
 from prefs import words
 from prefs.domain.address import Address, calling_code_region_is_eea_or_uk, parse_address
 from prefs.domain.catalogue import Sender
-from prefs.domain.events import Consequence, ProviderEvent, consequence_of
 from prefs.domain.keywords import RULE_VERSION, Reading, read_keyword, wants_to_keep
-from prefs.domain.ledger import ALL, INFERRED, REVOKE_ALL, Entry, live_entries, still_in_force
+from prefs.domain.ledger import INFERRED, REVOKE_ALL, Entry, live_entries, still_in_force
 from prefs.domain.reasons import REASONS, Ender
 from prefs.domain.regions import EEA, UK
 from prefs.domain.terms import Act, Channel, ConsentKind, MessageClass, Reason, Source, TextClass
-from prefs.errors import InvalidAddress
 from prefs.providers.ports import ProviderTimes
 from prefs.services import replies
 from prefs.services.kit import (
     Doing,
     Kit,
     act,
-    bad_address,
     keep_proof,
     lift,
     new_address,
@@ -91,15 +87,6 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What came of a batch of events."""
-
-    applied: int
-    ignored: int
-    set_aside: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Scene:
     """One text with all that bears on it, under the address lock."""
 
@@ -156,30 +143,6 @@ class Inbound:
             outcome = self._apply(connection, scene)
             self._keep(connection, scene, outcome)
         return outcome
-
-    def record_events(self, events: Sequence[ProviderEvent], spoilt: Sequence[tuple[Any, str]] = ()) -> Recorded:
-        """Apply a batch of events in one transaction; what cannot be applied is set aside, never lost.
-
-        Raises:
-            StoreUnavailable: Nothing was stored; the provider sends it again.
-        """
-        wanted: list[tuple[ProviderEvent, Consequence, Address]] = []
-        aside = list(spoilt)
-        for event in events:
-            consequence = consequence_of(event)
-            if consequence is None:
-                continue
-            try:
-                wanted.append((event, consequence, parse_address(Channel.EMAIL, event.email)))
-            except InvalidAddress:
-                aside.append(({"event": event.kind, "id": event.event_id, "email": event.email}, "invalid_address"))
-        if not wanted and not aside:
-            return Recorded(0, len(events), 0)
-        with self.kit.store.write() as connection:
-            applied = self._apply_events(connection, wanted)
-            for item, problem in aside:
-                self._set_aside(connection, item, problem)
-        return Recorded(applied, len(events) - len(wanted), len(aside))
 
     def settle_times(self, payload: dict[str, Any], read_times: Callable[[str], ProviderTimes]) -> None:
         """Undo a START that was sent before the STOP it lifted (contract D7, invariant I01)."""
@@ -420,59 +383,6 @@ class Inbound:
             asked=outcome.asked,
             act_id=scene.doing.id,
         )
-
-    def _apply_events(
-        self, connection: Connection, wanted: Sequence[tuple[ProviderEvent, Consequence, Address]]
-    ) -> int:
-        opened = people.open_addresses(connection, [self.kit.wanted(one) for _, _, one in wanted], self.kit.now())
-        book = ledger.open_book(connection, opened)
-        entries = []
-        for (event, consequence, _), known in zip(wanted, opened, strict=True):
-            doing = act(
-                Source.SENDGRID_EVENT,
-                self.kit.now(),
-                key=f"sendgrid:{event.event_id}",
-                occurred_at=event.occurred_at,
-                proof={"event": event.kind, "detail": event.detail},
-            )
-            entry = self._event_entry(doing, book, known, event, consequence)
-            if entry is not None:
-                entries.append(entry)
-        return len(ledger.append(connection, book, entries))
-
-    def _event_entry(
-        self, doing: Doing, book: Book, known: KnownAddress, event: ProviderEvent, consequence: Consequence
-    ) -> Entry | None:
-        scope = self._group_scope(event) if consequence.by_group else ALL
-        at = event.occurred_at
-        if consequence.act is Act.LIFT:
-            return self._resubscribe(doing, book, known, scope, at)
-        if consequence.act is Act.UNREACHABLE:
-            return bad_address(doing, book, known.subject, Channel.EMAIL, reason=consequence.reason, at=at)
-        return stop(doing, book, known.subject, Channel.EMAIL, reason=consequence.reason, scope=scope, at=at)
-
-    def _group_scope(self, event: ProviderEvent) -> int:
-        """Return the topic of an unsubscribe group; one we do not know stops all marketing."""
-        topic = self.kit.catalogue.topic_of_group(event.group)
-        if topic is None:
-            log.error("sendgrid_group_unknown", extra={"group": event.group})
-        return topic.number if topic else ALL
-
-    def _resubscribe(self, doing: Doing, book: Book, known: KnownAddress, scope: int, at: datetime) -> Entry | None:
-        """End a stop made on the provider's own page for the same topic, if nothing else stands (M-4)."""
-        stops = [e for e in live_entries(book.of(known)) if e.act is Act.OPT_OUT and e.channel in (None, Channel.EMAIL)]
-        latest = max(stops, key=lambda entry: entry.effective_at, default=None)
-        theirs = latest is not None and all(e.source == Source.SENDGRID_EVENT and e.scope == scope for e in stops)
-        if latest is None or not theirs or scope == ALL or at <= latest.effective_at:
-            return None
-        return lift(doing, book, known.subject, f"act:{latest.act_id}")
-
-    def _set_aside(self, connection: Connection, item: Any, problem: str) -> None:
-        digest = hashlib.sha256(repr(item).encode("utf-8", "replace")).hexdigest()
-        context = f"quarantine:{digest}".encode()
-        sealed = self.kit.vault.seal_json(item, context=context)
-        inbound.set_aside(connection, f"sendgrid:{digest}", "sendgrid", problem, sealed, self.kit.now())
-        log.error("event_set_aside", extra={"problem": problem})
 
 
 def _read(text: InboundText) -> Reading:

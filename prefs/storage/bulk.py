@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from prefs.domain.terms import CHANNELS_OF_KIND, Act, AddressKind, Channel
+from prefs.storage import ledger, people
 from prefs.storage.tables import to_microseconds
 
 
@@ -224,7 +225,7 @@ _SQLITE_ALREADY = " ".join(("SELECT p.place, s.entry_id FROM import_part AS p JO
 
 
 def _sqlite(connection: Connection, shared: Shared, forms: Sequence[Form], facts: Sequence[Fresh]) -> Merged:
-    taken = _known_keys(connection, facts)
+    taken = people.taken(connection, [key for fact in facts for key in (fact.key, *fact.others)])
     fresh = []
     left = []
     for place, fact in enumerate(facts):
@@ -253,26 +254,10 @@ def _sqlite_already(
     return {row.place: row.entry_id for row in found}
 
 
-def _known_keys(connection: Connection, facts: Sequence[Fresh]) -> set[bytes]:
-    """Return which keys have a row or an alias; nobody else writes while this transaction is open."""
-    keys = [key for fact in facts for key in (fact.key, *fact.others)]
-    found: set[bytes] = set()
-    for start in range(0, len(keys), _PARAMETERS):
-        chunk = keys[start : start + _PARAMETERS]
-        marks = ",".join("?" * len(chunk))
-        for table in ("address", "address_alias"):
-            query = f"SELECT key FROM {table} WHERE key IN ({marks})"
-            found.update(bytes(key) for key in connection.exec_driver_sql(query, tuple(chunk)).scalars())
-    return found
-
-
-_PARAMETERS = 30_000
-
-
 def _insert(connection: Connection, shared: Shared, forms: Sequence[Form], facts: Sequence[Fresh]) -> None:
     if not facts:
         return
-    last = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'ledger_entry'").scalar() or 0
+    last = ledger.highest_given(connection)
     now, effective = to_microseconds(shared.recorded_at), to_microseconds(shared.effective_at)
     numbered = [(number, fact, forms[fact.form]) for number, fact in enumerate(facts, start=last + 1)]
     driver: Any = connection.connection.driver_connection

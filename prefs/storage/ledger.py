@@ -76,7 +76,7 @@ def append(connection: Connection, book: Book, entries: Sequence[Entry]) -> list
     """
     if not entries:
         return []
-    rows = many.insert_new(connection, ledger_entry, [_row(entry) for entry in entries], ("entry_key", "id"))
+    rows = many.insert_new(connection, ledger_entry, [row_of(entry) for entry in entries], ("entry_key", "id"))
     numbers: dict[str, int] = dict(rows)
     added: list[Entry] = []
     for entry in entries:
@@ -193,6 +193,13 @@ def position(connection: Connection) -> int:
     return highest
 
 
+def highest_given(connection: Connection) -> int:
+    """Return the last number SQLite gave an entry, under its write lock: the next one is one more."""
+    query = "SELECT seq FROM sqlite_sequence WHERE name = 'ledger_entry'"
+    number: int = connection.exec_driver_sql(query).scalar() or 0
+    return number
+
+
 def after(connection: Connection, number: int, limit: int) -> list[Entry]:
     """Return up to ``limit`` entries behind a position, oldest first."""
     query = select(ledger_entry).where(ledger_entry.c.id > number).order_by(ledger_entry.c.id).limit(limit)
@@ -243,8 +250,7 @@ def _note_references(connection: Connection, added: Sequence[Entry]) -> None:
     """Let the reference of each act lead back to it: one row an act and subject."""
     first = {(entry.act_id, entry.subject): entry.id for entry in sorted(added, key=lambda entry: -entry.id)}
     rows = [{"number": act_number(act_id), "entry_id": number} for (act_id, _), number in first.items()]
-    if rows:
-        connection.execute(act_reference.insert(), rows)
+    many.insert_new(connection, act_reference, rows)
 
 
 def _load(connection: Connection, subjects: set[int]) -> Iterator[Entry]:
@@ -261,7 +267,8 @@ COLUMNS = [one.name for one in fields(Entry) if one.name != "id"]
 _values_of = attrgetter(*COLUMNS)
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def row_of(entry: Entry) -> dict[str, Any]:
+    """Return an entry as its row, without its number."""
     return dict(zip(COLUMNS, _values_of(entry), strict=True))
 
 

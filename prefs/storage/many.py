@@ -4,7 +4,7 @@ A row each costs a round trip or a tenth of a millisecond of SQLAlchemy; a thous
 statement cost little more than one (docs/decisions/0009). Errors are SQLAlchemy's, as everywhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
@@ -35,15 +35,16 @@ def insert_new(
     names = tuple(rows[0])
     back = f" RETURNING {', '.join(returning)}" if returning else ""
     if connection.dialect.name != "sqlite":
-        statement = f"{_from_arrays(table, names)} ON CONFLICT DO NOTHING{back}"
-        given = {name: _column(table, name, rows) for name in names}
-        return _rows(connection, statement, given, bool(returning))
+        statement = (
+            f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays(table, names)})"
+            f" ON CONFLICT DO NOTHING{back}"
+        )
+        return _rows(connection, statement, array_values(table, names, rows), bool(returning))
     found: list[tuple[Any, ...]] = []
     for chunk in _chunks(rows, _SQLITE_PARAMETERS // len(names)):
         marks = ", ".join([f"({', '.join('?' * len(names))})"] * len(chunk))
         statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {marks} ON CONFLICT DO NOTHING{back}"
-        columns = [_column(table, name, chunk) for name in names]
-        values = tuple(value for row in zip(*columns, strict=True) for value in row)
+        values = tuple(value for row in stored_rows(table, names, chunk) for value in row)
         found += _rows(connection, statement, values, bool(returning))
     return found
 
@@ -53,7 +54,7 @@ def select_by(
 ) -> list[Any]:
     """Return the rows of a query that ends in ``… column``, where that is one of these keys; ``tail`` follows."""
     if connection.dialect.name != "sqlite":
-        found = connection.exec_driver_sql(f"{query} = ANY(%(keys)s::{kind}[]) {tail}", {"keys": list(keys)})
+        found = connection.exec_driver_sql(f"{query} = ANY(%(keys)s::{kind}[]) {tail}", {"keys": array(keys)})
         return list(found)
     rows: list[Any] = []
     for chunk in _chunks(keys, _SQLITE_PARAMETERS):
@@ -73,18 +74,52 @@ def set_numbers(connection: Connection, table: Table, key: str, column: str, num
     connection.exec_driver_sql(
         f"UPDATE {table.name} AS t SET {column} = v.number"
         f" FROM unnest(%(keys)s::bigint[], %(numbers)s::bigint[]) AS v (key, number) WHERE t.{key} = v.key",
-        {"keys": list(numbers), "numbers": list(numbers.values())},
+        {"keys": array(numbers), "numbers": array(numbers.values())},
     )
 
 
 def delete_by_keys(connection: Connection, table: Table, column: str, keys: Sequence[bytes]) -> None:
     """Delete the rows under these keys."""
     if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {column} = ANY(%(keys)s)", {"keys": list(keys)})
+        statement = f"DELETE FROM {table.name} WHERE {column} = ANY(%(keys)s::bytea[])"
+        connection.exec_driver_sql(statement, {"keys": array(keys)})
         return
     for chunk in _chunks(keys, _SQLITE_PARAMETERS):
         marks = ", ".join("?" * len(chunk))
         connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {column} IN ({marks})", tuple(chunk))
+
+
+def stored_rows(table: Table, names: Sequence[str], rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:
+    """Return these columns of the rows as a driver takes them."""
+    return zip(*(_column(table, name, rows) for name in names), strict=True)
+
+
+def array(values: Iterable[Any]) -> str:
+    """Return values as PostgreSQL writes an array (its manual, 8.15.6): a tenth of what the driver takes for a list."""
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+@lru_cache(maxsize=64)
+def arrays(table: Table, names: tuple[str, ...], prefix: str = "") -> str:
+    """Return what ``unnest`` is given for these columns: ``%(name)s::kind[]``, joined by commas."""
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  only where that is the database
+
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    kinds = (table.c[name].type.compile(dialect).partition("(")[0] for name in names)
+    return ", ".join(f"%({prefix}{name})s::{kind}[]" for name, kind in zip(names, kinds, strict=True))
+
+
+def array_values(table: Table, names: Sequence[str], rows: Sequence[Row], prefix: str = "") -> dict[str, str]:
+    """Return the parameters of ``arrays``."""
+    return {prefix + name: array(_column(table, name, rows)) for name in names}
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if type(value) is str:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"\\\\x{value.hex()}"' if type(value) is bytes else str(value)
 
 
 def _column(table: Table, name: str, rows: Sequence[Row]) -> list[Any]:
@@ -100,16 +135,6 @@ def _column(table: Table, name: str, rows: Sequence[Row]) -> list[Any]:
 def _rows(connection: Connection, statement: str, given: Any, returns: bool) -> list[tuple[Any, ...]]:
     done = connection.exec_driver_sql(statement, given)
     return [tuple(row) for row in done] if returns else []
-
-
-@lru_cache(maxsize=32)
-def _from_arrays(table: Table, names: tuple[str, ...]) -> str:
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  only where that is the database
-
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    kinds = {name: table.c[name].type.compile(dialect) for name in names}
-    arrays = ", ".join(f"%({name})s::{kinds[name].partition('(')[0]}[]" for name in names)
-    return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays})"
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -113,6 +113,15 @@ def open_addresses(connection: Connection, wanted: Sequence[Wanted], now: dateti
     return opened
 
 
+def taken(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Return which of these keys have a row or an alias."""
+    return {
+        bytes(row.key)
+        for table in ("address", "address_alias")
+        for row in many.select_by(connection, f"SELECT key FROM {table} WHERE key", keys)
+    }
+
+
 def is_erased(connection: Connection, key: bytes) -> bool:
     """True where the person behind an address was erased: it must not be kept in clear again."""
     query = select(standing.c.entry_id).where(standing.c.address_key == key, standing.c.fact == Reason.ERASED)
