@@ -9,6 +9,7 @@ import csv
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ MALFORMED = "malformed_row"
 NOT_A_HASH = "not_a_hash"
 
 _HEAD_BYTES = 256 * 1024
+_LONGEST_FIELD = 16 * _HEAD_BYTES
 _SLOW_AT_ONCE = 20_000
 _DELIMITERS = ",;\t|"
 
@@ -220,8 +222,7 @@ def _counted_lines(audience: Audience, rows: set[int], records: set[int]) -> tup
     found: dict[int, int] = {}
     broken = {record: record for record in records}
     row, begun = -1 - audience.header, 1
-    csv.field_size_limit(_HEAD_BYTES * 16)
-    with audience.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with _long_fields(), audience.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=audience.delimiter)
         for record, cells in enumerate(reader, start=1):
             if record in records:
@@ -232,6 +233,16 @@ def _counted_lines(audience: Audience, rows: set[int], records: set[int]) -> tup
                     found[row] = begun
             begun = reader.line_num + 1
     return {one: found.get(one, one + 1 + audience.header) for one in rows}, broken
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let the csv module read long fields, here only: its limit belongs to the whole process, and to imports too."""
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _canonical(place: int, channel: Channel, audience: Audience) -> str:

@@ -169,22 +169,24 @@ class Inbound:
         return self._scene(text, reading, known, book, in_europe)
 
     def _stop_at_once(self, text: InboundText, reading: Reading, address: Address) -> Outcome | None:
-        """Do what a STOP does in two round trips, or return None where it takes more (``kit.write_at_once``)."""
+        """Do what a STOP does in a round trip or three, or return None where it takes more."""
         wanted = self.kit.wanted(address)
         if len(wanted.keys) > 1 or wanted.seal is None:
             return None
-        sealed = wanted.seal(wanted.keys[0])
-        seen = at_once.look(self.kit.store, wanted.keys[0], new_address(wanted.keys[0], wanted.kind, sealed))
-        if seen is None or seen.known.sealed is None:
-            return None
+        key = wanted.keys[0]
         in_europe = calling_code_region_is_eea_or_uk(address.value)
-        scene = self._scene(text, reading, seen.known, seen.book, in_europe)
-        stops = self._stops(scene)
-        if any(still_in_force(_standing(scene), entry) for entry in stops):
-            return None
-        outcome = self._stopped(scene, stops)
-        kept = Beside("inbound_text", asdict(self._kept(scene, outcome)))
-        return outcome if write_at_once(self.kit, scene.doing, seen, stops, [kept]) else None
+        for seen in at_once.looks(self.kit.store, key, new_address(key, wanted.kind, wanted.seal(key))):
+            if seen.known.sealed is None:
+                return None
+            scene = self._scene(text, reading, seen.known, seen.book, in_europe)
+            stops = self._stops(scene)
+            if any(still_in_force(_standing(scene), entry) for entry in stops):
+                return None
+            outcome = self._stopped(scene, stops)
+            kept = Beside("inbound_text", asdict(self._kept(scene, outcome)))
+            if write_at_once(self.kit, scene.doing, seen, stops, [kept]):
+                return outcome
+        return None
 
     def _scene(self, text: InboundText, reading: Reading, known: KnownAddress, book: Book, in_europe: bool) -> _Scene:
         proof = {"text": text.body, "read_as": str(reading.kind), "rule": reading.rule, "rules": RULE_VERSION}

@@ -87,15 +87,16 @@ def press(kit: Kit, doing: Doing, target: LinkTarget, channel: Channel | None, s
 
 
 def _press_at_once(kit: Kit, doing: Doing, target: LinkTarget, channel: Channel, scope: int) -> str | None:
-    """Do what ``press`` does in two round trips, or return None where it takes more."""
-    seen = at_once.look(kit.store, target.address_key, new_address(target.address_key, KIND_OF_CHANNEL[target.channel]))
-    if seen is None:
-        return None
-    wanted = stop(doing, seen.book, seen.known.subject, channel, scope=scope)
-    already = still_in_force(seen.book.standing(seen.known), wanted)
-    if already is not None:
-        return _act_of(seen.book.of(seen.known), already)
-    return doing.id if write_at_once(kit, doing, seen, [wanted]) else None
+    """Do what ``press`` does in a round trip or three, or return None where it takes more."""
+    key = target.address_key
+    for seen in at_once.looks(kit.store, key, new_address(key, KIND_OF_CHANNEL[target.channel])):
+        wanted = stop(doing, seen.book, seen.known.subject, channel, scope=scope)
+        already = still_in_force(seen.book.standing(seen.known), wanted)
+        if already is not None:
+            return _act_of(seen.book.of(seen.known), already)
+        if write_at_once(kit, doing, seen, [wanted]):
+            return doing.id
+    return None
 
 
 def take_back(kit: Kit, token: str, target: LinkTarget, source: str) -> bool:

@@ -1,14 +1,17 @@
-"""One person's opt-out in one statement: looked at first, written only if nothing came between.
+"""One person's opt-out in one statement, written only if nothing came between.
 
 The general way locks the address, reads, and writes in a dozen statements. Most opt-outs concern one
 address without a contact, and then two round trips do: a look without a lock, the fold in
 between, and a write that holds only if the address is still as it was (its last entry is the
 version). Where it is not, nothing was written and the caller goes the general way. Locks are
 taken in the general order: the writers' shared lock, then the address (reliability.md R6).
+
+Most are about somebody nobody knew: that is tried first, and then one round trip does.
 """
 
+import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -80,6 +83,13 @@ class Writing:
     beside: Sequence[Beside] = field(default_factory=tuple)
 
 
+def looks(store: Store, key: bytes, new: KnownAddress) -> Iterator[Look]:
+    """Yield ``new``, as though nobody knew the address, and then, should that prove wrong, what ``look`` returns."""
+    yield Look(new, Book({new.subject: new}), 0, True)
+    if seen := look(store, key, new):
+        yield seen
+
+
 def look(store: Store, key: bytes, new: KnownAddress) -> Look | None:
     """Return what is on record about the address under a key, or ``new`` with nothing on record.
 
@@ -139,7 +149,7 @@ def _write_postgres(store: Store, wanted: Writing) -> list[int] | None:
     look = wanted.look
     places = tuple(row["entry_id"] - _PROVISIONAL if row["entry_id"] >= _PROVISIONAL else -1 for row in put)
     beside = tuple((one.table, tuple(one.values)) for one in wanted.beside)
-    statement = _statement(look.is_new, len(wanted.entries), places, len(clear), beside)
+    statement, names = _statement(look.is_new, len(wanted.entries), places, len(clear), beside)
     given: dict[str, Any] = {
         "lock": WRITERS_LOCK, "subject": look.known.subject, "key": look.known.key, "kind": look.known.kind.value,
         "sealed": look.known.sealed, "last": look.last_entry,
@@ -153,15 +163,15 @@ def _write_postgres(store: Store, wanted: Writing) -> list[int] | None:
         given |= {f"c{place}_{name}": stored(row[name]) for name in _SLOT}
     for place, one in enumerate(wanted.beside):
         given |= {f"b{place}_{name}": stored(value) for name, value in one.values.items()}
-    rows = store.write_at_once(statement, given)
+    rows = store.write_at_once(statement, [given[name] for name in names])
     return list(rows[0]) if rows else None
 
 
 @lru_cache(maxsize=256)
 def _statement(
     is_new: bool, entries: int, places: tuple[int, ...], clear: int, beside: tuple[tuple[str, tuple[str, ...]], ...]
-) -> str:
-    """Return the one statement for PostgreSQL.
+) -> tuple[str, list[str]]:
+    """Return the one statement for PostgreSQL and the names of its parameters in order.
 
     Its parts see one snapshot and hang on ``who``, which has a row only where the address is
     still as it was: the database looks again after waiting for the row's lock.
@@ -170,7 +180,8 @@ def _statement(
     last = f"numbers.n{entries - 1}"
     who = (
         "INSERT INTO address (subject, key, kind, sealed, created_at, last_entry)"
-        f" SELECT %(subject)s, %(key)b, %(kind)s, %(sealed)b, %(now)s, {last} FROM numbers"
+        f" SELECT %(subject)s, %(key)s, %(kind)s, %(sealed)s, %(now)s, {last} FROM numbers"
+        " WHERE NOT EXISTS (SELECT 1 FROM address_alias WHERE key = %(key)s)"
         " ON CONFLICT DO NOTHING RETURNING subject"
         if is_new
         else f"UPDATE address AS a SET last_entry = {last} FROM numbers"
@@ -197,7 +208,13 @@ def _statement(
         values = ", ".join(f"%(b{row}_{name})s" for name in names)
         parts.append(f"b{row} AS (INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM who)")
     found = ", ".join(f"numbers.n{place}" for place in range(entries))
-    return f"WITH {', '.join(parts)} SELECT {found} FROM who, numbers"
+    whole = f"WITH {', '.join(parts)} SELECT {found} FROM who, numbers"
+    order: dict[str, str] = {}
+
+    def numbered(mark: re.Match[str]) -> str:
+        return order.setdefault(mark[1], f"${len(order) + 1}")
+
+    return re.sub(r"%\((\w+)\)s", numbered, whole), list(order)
 
 
 def _put(row: int, place: int) -> str:
@@ -250,7 +267,8 @@ def _write_sqlite(driver: Any, wanted: Writing) -> list[int] | None:
 
 
 _NEW_ADDRESS = (
-    "INSERT INTO address (subject, key, kind, sealed, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO address (subject, key, kind, sealed, created_at) SELECT ?1, ?2, ?3, ?4, ?5"
+    " WHERE NOT EXISTS (SELECT 1 FROM address_alias WHERE key = ?2) ON CONFLICT DO NOTHING"
 )
 _AS_IT_WAS = "SELECT 1 FROM address WHERE subject = ? AND last_entry = ? AND contact IS NULL"
 _NEW_ENTRY = f"INSERT INTO ledger_entry ({', '.join(_ENTRY)}) VALUES ({', '.join('?' * len(_ENTRY))})"

@@ -94,12 +94,18 @@ def open_addresses(connection: Connection, wanted: Sequence[Wanted], now: dateti
     An address seen here for the first time in clear text is kept, sealed, unless its person was
     erased: then the key alone goes on standing for it (rules.md G-3, invariant I14). One that
     was found under an older key gets an alias, so that links of either make lead to it.
+
+    Several are made in the order of keys, and only then locked in it: who held some while making
+    others could wait for one who does the same (reliability.md R6).
     """
-    known = find(connection, [key for one in wanted for key in one.keys], lock=True)
+    keys = [key for one in wanted for key in one.keys]
+    alone = len(wanted) == 1
+    known = find(connection, keys, lock=alone)
     missing = {one.keys[0]: one for one in wanted if not any(key in known for key in one.keys)}
     if missing:
-        _add(connection, missing.values(), now)
-        known |= find(connection, list(missing), lock=True)
+        _add(connection, [missing[key] for key in sorted(missing)], now)
+    if missing or not alone:
+        known = find(connection, keys, lock=True)
     opened = []
     for one in wanted:
         row = next(known[key] for key in one.keys if key in known)

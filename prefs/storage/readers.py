@@ -106,7 +106,7 @@ class Readers:
     def _rows(self, connection: Any, questions: Sequence[tuple[str, Parameters]]) -> Rows:
         if not self._sqlite:
             (question,) = questions
-            rows: Rows = connection.execute(*question, prepare=True).fetchall()
+            rows: Rows = connection.run(*question)
             return rows
         if len(questions) == 1:
             found: Rows = connection.execute(*questions[0]).fetchall()
@@ -128,13 +128,35 @@ class Readers:
             connection.autocommit = True
             connection.execute(SESSION)
             connection.add_notice_handler(self._note)
-            return connection.cursor(binary=True)
+            return _Cursors(connection)
         return connection
 
     def _note(self, diagnostic: Any) -> None:
         # A notice comes on the thread that waits for the answer.
         if is_uncertain(diagnostic):
             self._uncertain.there = True
+
+
+class _Cursors:
+    """The cursors of one PostgreSQL connection.
+
+    Parameters in order (``$1``) are taken as they are; those with names are looked up in the
+    statement first, which the driver remembers only where it is short.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        from psycopg import RawCursor  # noqa: PLC0415  only where that is the database
+
+        self.connection = connection
+        self._named = connection.cursor(binary=True)
+        self._numbered = RawCursor(connection)
+        self._numbered.format = self._named.format
+
+    def run(self, statement: str, parameters: Parameters) -> Rows:
+        """Run a statement, prepared once, and return its rows."""
+        cursor = self._named if isinstance(parameters, Mapping) else self._numbered
+        rows: Rows = cursor.execute(statement, parameters, prepare=True).fetchall()
+        return rows
 
 
 def is_uncertain(diagnostic: Any) -> bool:
@@ -146,5 +168,5 @@ def is_uncertain(diagnostic: Any) -> bool:
 
 
 def _close(held: Any) -> None:
-    """Close a connection, or the one behind a cursor."""
+    """Close a connection, or the one behind its cursors."""
     getattr(held, "connection", held).close()

@@ -86,7 +86,11 @@ def test_every_newcomer_is_written_there_and_every_act_has_its_reference(
     assert world.services.sealing.seal().entries == 21
 
 
-def test_overlapping_batches_at_once_lose_nothing_and_count_each_event_once(world: World) -> None:
+@pytest.mark.parametrize("writer", [first_facts.write, nobody])
+def test_overlapping_batches_at_once_lose_nothing_and_count_each_event_once(
+    world: World, writer: Callable[..., set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_facts, "write", writer)
     events = [world.event("unsubscribe", f"p{number}@example.com") for number in range(30)]
     batches = [random.Random(seed).sample(events, 20) for seed in range(8)]
 
