@@ -2,10 +2,12 @@
 
 The routes under ``/bench`` are an app of their own: no hooks, no headers, no key. ``noop`` is
 the least a Flask route can cost; ``driver`` asks the database the very question a decision asks,
-by the driver alone; ``query`` does the same for as many keys as it is sent; ``insert`` commits one row; ``text`` and
-``events`` check a webhook's signature, parse it and write nothing.
+by the driver alone; ``query`` does the same for as many keys as it is sent; ``insert`` commits one row, ``rows``
+the rows of an opt-out; ``text`` and ``events`` check a webhook's signature, parse it and write
+nothing, ``text-rows`` and ``events-rows`` write the same rows after it by the driver alone.
 """
 
+import json
 import os
 import sqlite3
 import threading
@@ -17,6 +19,7 @@ import psycopg
 from flask import Flask, Response, current_app, request
 
 from app import main
+from bench import rows
 from prefs.cli.serve import Wsgi, spare_the_collector, start_threads, whole_bodies
 from prefs.domain.address import parse_address
 from prefs.domain.terms import Channel
@@ -47,6 +50,9 @@ def _measuring(product: Flask) -> Flask:
     app.add_url_rule("/bench/noop", view_func=noop)
     app.add_url_rule("/bench/slow", view_func=slow)
     app.add_url_rule("/bench/insert", view_func=insert, methods=["POST"])
+    app.add_url_rule("/bench/rows", view_func=opt_out_rows, methods=["POST"])
+    app.add_url_rule("/bench/text-rows", view_func=text_rows, methods=["POST"])
+    app.add_url_rule("/bench/events-rows", view_func=events_rows, methods=["POST"])
     app.add_url_rule("/bench/driver", view_func=driver, methods=["POST"])
     app.add_url_rule("/bench/query", view_func=query, methods=["POST"])
     app.add_url_rule("/bench/text", view_func=text, methods=["POST"])
@@ -75,17 +81,37 @@ def insert() -> Response:
     return noop()
 
 
+def opt_out_rows() -> Response:
+    """Write the rows of one opt-out by the driver alone."""
+    rows.write(_connection(), 1, proofs=2)
+    return noop()
+
+
+def text_rows() -> Response:
+    """Check an inbound text, then write the rows of one opt-out by the driver alone."""
+    answer = text()
+    rows.write(_connection(), 1, proofs=2)  # the text itself is kept as well: a row as long as a proof
+    return answer
+
+
+def events_rows() -> Response:
+    """Check events, then write the rows of as many opt-outs by the driver alone."""
+    answer = events()
+    rows.write(_connection(), len(json.loads(request.get_data())), proofs=0)
+    return answer
+
+
 def driver() -> Response:
     """Ask for one key, in the body, on a connection of this thread's own."""
-    rows = _ask([request.get_data()])
-    return Response(b'{"rows":%d}' % len(rows), mimetype="application/json")
+    found = _ask([request.get_data()])
+    return Response(b'{"rows":%d}' % len(found), mimetype="application/json")
 
 
 def query() -> Response:
     """Ask for the keys in the body, 16 bytes each, sorted already."""
     raw = request.get_data()
-    rows = _ask([raw[at : at + 16] for at in range(0, len(raw), 16)])
-    return Response(b'{"rows":%d}' % len(rows), mimetype="application/json")
+    found = _ask([raw[at : at + 16] for at in range(0, len(raw), 16)])
+    return Response(b'{"rows":%d}' % len(found), mimetype="application/json")
 
 
 def text() -> Response:

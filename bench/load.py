@@ -123,12 +123,19 @@ class Comparison:
 
     def judge(self, what: str, name: str, floor: str, value: Callable[[Slice], float], mark: str) -> None:
         """Print the ratio of two routes, round by round, beside the mark it is judged by (``<= 2.5``)."""
-        ratios = [value(one[name]) / value(one[floor]) for one in self.rounds]
-        middle = statistics.median(ratios)
+        middle, told = self._ratio(name, floor, value)
         sign, number = mark.split()
         met = middle <= float(number) if sign == "<=" else middle >= float(number)
-        spread = f"from {min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"  {'met   ' if met else 'MISSED'} {what}: {middle:.2f} ({spread}), mark {mark}", flush=True)
+        print(f"  {'met   ' if met else 'MISSED'} {what}: {told}, mark {mark}", flush=True)
+
+    def floor(self, what: str, name: str, floor: str, value: Callable[[Slice], float]) -> None:
+        """Print the ratio of two routes that no mark is set for: what can be had at best."""
+        print(f"  floor  {what}: {self._ratio(name, floor, value)[1]}", flush=True)
+
+    def _ratio(self, name: str, floor: str, value: Callable[[Slice], float]) -> tuple[float, str]:
+        ratios = [value(one[name]) / value(one[floor]) for one in self.rounds]
+        middle = statistics.median(ratios)
+        return middle, f"{middle:.2f} (from {min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def p50(one: Slice) -> float:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from flask import Flask, Response, current_app, g, render_template, request
+from flask import Flask, Request, Response, current_app, g, render_template, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import TemplateNotFound
 from werkzeug.exceptions import HTTPException
@@ -87,8 +88,18 @@ def problem(status: int, code: str, detail: str, field_errors: Sequence[dict[str
     return answer
 
 
+class _Sessions(SecureCookieSessionInterface):
+    """Flask's sessions; who brings no cookie gets an empty one at once: one-click posts and webhooks never do."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) in request.cookies:
+            return super().open_session(app, request)
+        return SecureCookieSession()
+
+
 def install(app: Flask, *, base_url: str, proxy_hops: int, development: bool) -> None:
     """Put limits, ids, headers and error answers around an app."""
+    app.session_interface = _Sessions()
     app.config.update(MAX_CONTENT_LENGTH=MB, MAX_FORM_MEMORY_SIZE=MB, MAX_FORM_PARTS=100)
     if proxy_hops:
         # Only the client's address is taken from proxies; links come from the base URL alone.

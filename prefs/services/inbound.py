@@ -183,7 +183,7 @@ class Inbound:
             if any(still_in_force(_standing(scene), entry) for entry in stops):
                 return None
             outcome = self._stopped(scene, stops)
-            kept = Beside("inbound_text", asdict(self._kept(scene, outcome)))
+            kept = Beside("inbound_text", self._kept(scene, outcome).row())
             if write_at_once(self.kit, scene.doing, seen, stops, [kept]):
                 return outcome
         return None

@@ -1,6 +1,6 @@
 """Inbound texts, kept with how they were read (rules.md S-5), and what could not be read at all."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,10 @@ class KeptText:
     received_at: datetime
     asked: str | None = None
     act_id: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return it as its row; ``dataclasses.asdict`` would copy every value."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def is_new(connection: Connection, provider_id: str) -> bool:
 
 def keep_text(connection: Connection, text: KeptText) -> None:
     """Store a text. Its provider id is unique for ever (reliability.md item 11)."""
-    connection.execute(insert(inbound_text), asdict(text))
+    connection.execute(insert(inbound_text), text.row())
 
 
 def provider_ids(connection: Connection, subject: int, kind: str) -> list[str]:
