@@ -1,5 +1,6 @@
 """DuckDB, opened the one way we use it: no network, bounded memory, progress that can be watched."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -106,7 +107,8 @@ def opened(path: Path, *, memory: str = DEFAULT_MEMORY, spill: Path | None = Non
         InvalidInput: ``memory`` is not an amount.
     """
     try:
-        import duckdb  # noqa: PLC0415  an extra; loads only where whole files are worked on
+        with _undisturbed():
+            import duckdb  # noqa: PLC0415  an extra; loads only where whole files are worked on
     except ImportError as error:
         raise SettingsError("This needs DuckDB. Install it with: pip install 'prefs-center[bulk]'") from error
     connection = duckdb.connect(str(path))
@@ -124,6 +126,16 @@ def opened(path: Path, *, memory: str = DEFAULT_MEMORY, spill: Path | None = Non
         yield Engine(connection)
     finally:
         connection.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait: DuckDB, interrupted while it loads, ends the whole process without a word."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def quoted(value: object) -> str:
