@@ -206,10 +206,11 @@ def _check_lengths(value: Any, longest: int) -> None:
         for item in (*value, *value.values()):
             _check_lengths(item, longest)
     elif isinstance(value, list):
-        if max((len(item) for item in value if isinstance(item, str)), default=0) > longest:
+        texts = [item for item in value if type(item) is str]
+        if max(map(len, texts), default=0) > longest:
             raise _too_long(longest)
-        for item in value:
-            if not isinstance(item, str):
+        for item in value if len(texts) < len(value) else ():
+            if type(item) is not str:
                 _check_lengths(item, longest)
 
 

@@ -159,8 +159,10 @@ class Decisions:
         """Return verdicts in the order asked, from one snapshot and a fixed number of queries."""
         question = self.question(asked)
         addresses = self._keys_of_many(asked.channel, to)
-        wanted = {one for one in addresses if isinstance(one, bytes)}
-        wanted.update(*(one for one in addresses if isinstance(one, tuple)))
+        different = set(addresses)
+        wanted = {one for one in different if type(one) is bytes}
+        if len(wanted) < len(different):
+            wanted.update(*(one for one in different if type(one) is tuple))
         position, rows = self._rows_of(asked.channel, wanted)
         judge = _Judge(question, rows or {}, available=rows is not None and not self._is_held(question))
         verdicts = judge.verdicts(addresses)
