@@ -88,6 +88,14 @@ def day(moment: date, language: str) -> str:
     return shown
 
 
+def short_day(moment: date) -> str:
+    """Return a date in the console's words with a short month, like ``9 Sep 2026``, for lists."""
+    from babel.dates import format_date  # noqa: PLC0415  only pages and mails need it
+
+    shown: str = format_date(moment, "d MMM y", locale=DEFAULT)
+    return shown
+
+
 def day_and_time(moment: datetime, language: str) -> str:
     """Return a moment in words with its zone, like ``12 May 2026 at 10:24 UTC``."""
     return gettext(language, "%(date)s at %(time)s", date=day(moment, language), time=f"{moment:%H:%M} UTC")

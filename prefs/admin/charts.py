@@ -62,10 +62,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Stacked columns; ``grid`` are the lines behind them, with what each stands for."""
+    """Stacked columns; ``grid`` is what the upper and the middle line behind them stand for, empty without columns."""
 
     columns: tuple[Column, ...]
-    grid: tuple[tuple[float, str], ...]
+    grid: tuple[str, ...]
     axis: tuple[str, ...]
     heads: tuple[str, ...]
     table: tuple[tuple[str | int, ...], ...]
@@ -109,7 +109,7 @@ def columns(days: Sequence[date], low: Sequence[int], high: Sequence[int], heads
             )
         )
     table = tuple((_day(day), a, b) for day, a, b in zip(days, low, high, strict=True))
-    grid = ((0.0, f"{top:,}"), (_PLOT / 2, f"{top // 2:,}"))
+    grid = (short(top), short(top // 2)) if any(low) or any(high) else ()
     return Columns(tuple(made), grid, axis(days), heads, table)
 
 
@@ -122,11 +122,18 @@ def ranked(items: Sequence[tuple[str, int]]) -> list[tuple[str, int, float, str]
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a share like ``13 %``, ``0.4 %``, or ``under 0.1 %``."""
+    """Return a share like ``13%``, ``0.4%``, or ``under 0.1%``."""
     share = 100 * part / whole if whole else 0.0
     if part and share < 0.1:
-        return "under 0.1 %"
-    return f"{share:.0f} %" if share >= 10 or share == 0 else f"{share:.1f} %"
+        return "under 0.1%"
+    return f"{share:.0f}%" if share >= 10 or share == 0 else f"{share:.1f}%"
+
+
+def short(number: int) -> str:
+    """Return a number as the axis and the figures write it, like ``316k`` or ``1.2 M``."""
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:.1f} M"
+    return f"{number / 1000:.0f}k" if number >= 10_000 else f"{number:,}"
 
 
 def axis(days: Sequence[date]) -> tuple[str, ...]:

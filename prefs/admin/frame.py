@@ -203,15 +203,15 @@ def _session_if_known() -> Session | None:
 
 @bp.app_template_filter("when")
 def when(moment: datetime | None, *, seconds: bool = False) -> Markup | str:
-    """Return a moment in the viewer's zone, like ``12 May 2026, 10:24``; a dash for none."""
+    """Return a moment in the viewer's zone, like ``9 Sep 2026, 10:24``; a dash for none.
+
+    The month is short and the day keeps together, so that a narrow column breaks before the time.
+    """
     if moment is None:
         return "–"
     local = moment.astimezone(zone())
-    shown = (
-        f"{words.day(local, words.DEFAULT)}, {local:%H:%M:%S}"
-        if seconds
-        else f"{words.day(local, words.DEFAULT)}, {local:%H:%M}"
-    )
+    time = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
+    shown = Markup('<span class="one-line">{},</span> {}').format(words.short_day(local), time)
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(timespec="seconds"), shown)
 
 
@@ -219,6 +219,12 @@ def when(moment: datetime | None, *, seconds: bool = False) -> Markup | str:
 def day_words(day: date | str) -> str:
     """Return a day like ``12 May 2026``."""
     return words.day(date.fromisoformat(day) if isinstance(day, str) else day, words.DEFAULT)
+
+
+@bp.app_template_filter("language_words")
+def language_words(tag: str) -> str:
+    """Return a language's name, like ``German``."""
+    return words.language(tag, words.DEFAULT)
 
 
 @bp.app_template_filter("figure")

@@ -148,7 +148,7 @@ def _figures(found: Overview, health: list[Health]) -> list[tuple[str, str, str]
     none = say("No provider keeps a list.")
     return [
         (say("Opt-outs"), f"{found.stops_total:,}", _change(found.stops_total, found.stops_before)),
-        (say("Sends checked"), _short(found.checked), _change(found.checked, found.checked_before)),
+        (say("Sends checked"), charts.short(found.checked), _change(found.checked, found.checked_before)),
         (say("Blocked"), share, sends),
         (say("Oldest comparison"), ago(oldest) if oldest else "–", known if oldest else none),
     ]
@@ -160,13 +160,7 @@ def _change(now: int, before: int) -> str:
     share = round(100 * (now - before) / before)
     if not share:
         return say("As before")
-    return say("Up %(share)s %%", share=share) if share > 0 else say("Down %(share)s %%", share=-share)
-
-
-def _short(number: int) -> str:
-    if number >= 1_000_000:
-        return f"{number / 1_000_000:.1f} M"
-    return f"{number / 1000:.0f}k" if number >= 10_000 else f"{number:,}"
+    return say("Up %(share)s%%", share=share) if share > 0 else say("Down %(share)s%%", share=-share)
 
 
 def _stops_chart(found: Overview) -> charts.Rows:

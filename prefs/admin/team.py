@@ -1,11 +1,12 @@
 """Team and roles: who may sign in, with what role; what each role may do."""
 
-from flask import request
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from prefs.admin.access import allowed, me
 from prefs.admin.forms import Form
 from prefs.admin.frame import bp, go, say, show
+from prefs.admin.paging import ROWS
 from prefs.domain.roles import RIGHTS, ROLE_NAMES, Right, Role, may
 from prefs.edge import services
 from prefs.errors import Conflict, InvalidInput
@@ -87,12 +88,29 @@ def _roles() -> list[tuple[str, str, str]]:
     return [(role, say(ROLE_NAMES[role]), say(_ROLE_WORDS[role])) for role in Role]
 
 
+def _some_of_the_team() -> dict[str, object]:
+    """Return one page of the team by address, and the ways to the pages beside it."""
+    everyone, start = services().team.everyone(), request.args.get("from", "0")
+    first = int(start) if start.isascii() and start.isdigit() and len(start) < 6 else 0
+    return {
+        "team": everyone[first : first + ROWS],
+        "first": first + 1,
+        "total": len(everyone),
+        "back": _from(max(0, first - ROWS)) if first else None,
+        "on": _from(first + ROWS) if len(everyone) > first + ROWS else None,
+    }
+
+
+def _from(first: int) -> str:
+    return f"{url_for('admin.team')}?from={first}"
+
+
 def _page(form: Form, status: int = 200) -> ResponseReturnValue:
     return show(
         "team/list.html",
         status,
         form=form,
-        team=services().team.everyone(),
+        **_some_of_the_team(),
         roles=_roles(),
         typed=request.form.get("email", ""),
         chosen=request.form.get("role", ""),

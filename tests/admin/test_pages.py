@@ -57,7 +57,7 @@ class TestOverview:
         assert "STOP by text" in page
         assert "Highest: 3 by email on 24 Nov." in page
         assert "Opted out" in page
-        assert "50 %" in page
+        assert "50%" in page
 
     def test_nothing_is_counted_twice(self, world: World) -> None:
         world.client.post(world.link())
