@@ -322,7 +322,7 @@ def _heading(found: Import) -> str:
 
 
 def _percent(number: int, found: Import) -> str:
-    return f"{number * 100 / max(1, found.invalid):.0f} %"
+    return f"{number * 100 / max(1, found.invalid):.0f}%"
 
 
 def _row(found: Import) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.console import STATES
 from tests.browser.site import Site
-from tests.browser.test_states import violations, width
+from tests.browser.test_states import COLOURS, violations, width
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +29,7 @@ def test_every_state_is_accessible_and_fits_every_screen(browser: Browser, site:
     assert page.locator("h1").count() == 1
     assert page.title().removeprefix("Error: ").startswith(page.locator("h1").inner_text())
     page.emulate_media(color_scheme="dark")
-    assert violations(page) == []
+    assert violations(page, COLOURS) == []
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 320, "height": 700})
     assert width(page) <= 320
