@@ -186,6 +186,9 @@ NO_CONTENT_POLICY = (
     "Content-Security-Policy",
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 )
+_MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
+"""For the HTML part of a mail in the outbox of development: its styles, no script, nothing from elsewhere."""
+
 NO_STORE = ("Cache-Control", "no-store")
 
 
@@ -196,6 +199,9 @@ def secure(answer: Response, headers: Iterable[tuple[str, str]]) -> None:
     named["Cache-Control"] = "public, max-age=3600" if request.endpoint == "static" else NO_STORE[1]
     if answer.mimetype != "text/html":
         named.add(*NO_CONTENT_POLICY)
+        return
+    if request.endpoint == "dev.html_part":
+        named["Content-Security-Policy"] = _MAIL_POLICY
         return
     nonce = g.get("csp_nonce", "")
     named["Content-Security-Policy"] = (

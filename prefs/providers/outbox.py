@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from prefs.crypto import Vault
 from prefs.providers.ports import OutgoingEmail, OutgoingText, Receipt
@@ -64,6 +64,11 @@ class Outbox:
         with self._kit.store.read() as connection:
             rows = connection.execute(select(outbox).order_by(outbox.c.id.desc()).limit(limit)).all()
         return [self._opened(row) for row in rows]
+
+    def clear(self) -> None:
+        """Forget every message."""
+        with self._kit.store.write() as connection:
+            connection.execute(delete(outbox))
 
     def _keep(self, message_id: str, content: dict[str, Any]) -> Receipt:
         sealed = self._kit.vault.seal_json(content, context=_context(message_id))

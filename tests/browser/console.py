@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pyotp
 from playwright.sync_api import Page
 
 from prefs.domain.roles import Role
 from prefs.domain.terms import Channel
 from prefs.storage.staff import StaffUser
-from prefs.storage.tables import staff_session
-from tests.browser import console_people, console_transfer
+from prefs.storage.tables import job, quarantine, staff_session
+from tests.browser import console_people, console_quiet, console_transfer
 from tests.browser.site import Site, press
 
 Go = Callable[[Page, Site], None]
@@ -94,8 +95,8 @@ def _requests(page: Page, site: Site) -> None:
     at("/admin/requests", Role.PRIVACY)(page, site)
 
 
-def _request(kind: str, *acts: str, page_of: str = "") -> Go:
-    """Return the way to one request after some acts of the office."""
+def _request(kind: str, *acts: str, page_of: str = "", days: int = 0) -> Go:
+    """Return the way to one request that came some days ago, after some acts of the office."""
 
     def go(page: Page, site: Site) -> None:
         from prefs.services.casework import Right
@@ -103,7 +104,8 @@ def _request(kind: str, *acts: str, page_of: str = "") -> Go:
 
         office = site.services.requests
         said = "Please send me all that you have about me.\nThank you."
-        wanted = NewRequest(kind=Right(kind), channel=Channel.EMAIL, to=site.person(), about=said)
+        came = site.services.kit.now() - timedelta(days=days)
+        wanted = NewRequest(kind=Right(kind), channel=Channel.EMAIL, to=site.person(), about=said, received_at=came)
         item = office.record(wanted, actor="staff:1")
         steps = {
             "proof": lambda: office.record_proof(item.number, "staff:1", "Called back on the number we have."),
@@ -111,6 +113,10 @@ def _request(kind: str, *acts: str, page_of: str = "") -> Go:
             "pause": lambda: office.pause(item.number, "staff:1", "Which account is meant?"),
             "confirm": lambda: office.confirm_restriction(item.number, "staff:1", "The address is disputed."),
             "answer": lambda: office.answer(item.number, "staff:1", "Here is what you asked for."),
+            "link": lambda: office.send_link(item.number, "staff:1"),
+            "refuse": lambda: office.refuse(item.number, "staff:1", "We cannot tell that it is you."),
+            "withdraw": lambda: office.withdraw(item.number, "staff:1", "They called and took it back."),
+            "nobody": lambda: office.release(item.number, "staff:1"),
             "ask": lambda: _ask(site, item.number),
             "approve": lambda: _approve(site, item.number),
             "erase": lambda: site.services.erasures.carry_out(item.number, "staff:1"),
@@ -168,6 +174,126 @@ def _resume(page: Page, site: Site) -> None:
     press(page, "Continue")
 
 
+def _locked_out(page: Page, site: Site) -> None:
+    for _ in range(6):
+        _refused_sign_in(page, site)
+
+
+def _signed_out(page: Page, site: Site) -> None:
+    page.context.add_cookies([{"name": "prefs-staff", "value": "ended", "url": site.url}])
+    page.goto(f"{site.url}/admin/audit")
+
+
+def _enrol(page: Page, site: Site, password: str | None = None) -> str:
+    """Sign somebody in, set their second factor up on the page, and return their address."""
+    email = f"staff{next(site.numbers)}@staff.example"
+    user = site.services.team.create(email, Role.ENGINEER, by="tests", password=password)
+    opened = site.services.sessions.open_for(user)
+    page.context.add_cookies([{"name": "prefs-staff", "value": opened.token, "url": site.url}])
+    page.goto(f"{site.url}/admin/second-factor")
+    secret = page.locator("code.secret").inner_text().replace(" ", "")
+    page.fill("#code", pyotp.TOTP(secret).now())
+    press(page, "Use this second factor")
+    return email
+
+
+def _code(page: Page, site: Site) -> None:
+    password = "correct horse battery staple"
+    email = _enrol(page, site, password)
+    page.context.clear_cookies()
+    page.goto(f"{site.url}/admin/sign-in")
+    page.fill("#email", email)
+    page.fill("#password", password)
+    press(page, "Sign in")
+
+
+def _used_link(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/admin/set-up/used-before")
+
+
+def _no_approval(page: Page, site: Site) -> None:
+    _approvals(page, site)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Refuse").first.click()
+
+
+def _key_problems(page: Page, site: Site) -> None:
+    at("/admin/keys", Role.ENGINEER)(page, site)
+    press(page, "Make the key")
+
+
+def _key_to_revoke(page: Page, site: Site) -> None:
+    site.services.keys.create("old-campaigns", ["decide"])
+    at("/admin/keys", Role.ENGINEER)(page, site)
+    page.locator("tr", has_text="old-campaigns").first.get_by_role("link").click()
+
+
+def _key_revoked(page: Page, site: Site) -> None:
+    _key_to_revoke(page, site)
+    page.locator("main form button").last.click()
+
+
+def _given_up(page: Page, site: Site) -> None:
+    """Keys and webhooks with a job that was given up and an item nobody could read."""
+    number, now = next(site.numbers), datetime.now(UTC)
+    dead = {"job_key": f"given-up-{number}", "kind": "send", "payload": {}, "status": "dead", "due_at": now}
+    odd = {"item_key": f"odd-{number}", "provider": "sendgrid", "problem": "unreadable_event", "sealed": b""}
+    with site.services.kit.store.write() as connection:
+        connection.execute(job.insert(), {**dead, "last_error": "ProviderError", "created_at": now})
+        connection.execute(quarantine.insert(), {**odd, "received_at": now})
+    at("/admin/keys", Role.ENGINEER)(page, site)
+
+
+def _topic_saved(page: Page, site: Site) -> None:
+    at("/admin/topics/events", Role.MARKETING)(page, site)
+    press(page, "Save")
+
+
+def _topic_problems(page: Page, site: Site) -> None:
+    at("/admin/topics/new", Role.MARKETING)(page, site)
+    press(page, "Add this topic")
+
+
+def _topic_retired(page: Page, site: Site) -> None:
+    """Retire a topic of its own, and leave it retired: no other state asks for it."""
+    slug = f"fairs-{next(site.numbers)}"
+    at("/admin/topics/new", Role.MARKETING)(page, site)
+    page.fill("#slug", slug)
+    page.fill("#name", "Trade fairs")
+    page.check("input[name=message_class][value=marketing]")
+    press(page, "Add this topic")
+    page.goto(f"{site.url}/admin/topics/{slug}/retire")
+    press(page, "Retire this topic")
+
+
+def _version(page: Page, site: Site) -> None:
+    """Show a version of a page's words that somebody acted on."""
+    page.goto(site.unsubscribe(site.person()))
+    page.locator("button[value=all]").click()
+    at("/admin/words/versions")(page, site)
+    page.locator("td a, th a").first.click()
+
+
+def _set_up_link(page: Page, site: Site) -> None:
+    at("/admin/team")(page, site)
+    page.fill("#email", f"new{next(site.numbers)}@staff.example")
+    page.check("input[name=role][value=privacy]")
+    press(page, "Add, and make a set-up link")
+
+
+def _disabled(page: Page, site: Site) -> None:
+    user = site.services.team.create(f"leaver{next(site.numbers)}@staff.example", Role.ENGINEER, by="tests")
+    at(f"/admin/team/{user.id}")(page, site)
+    press(page, "Disable")
+
+
+def _mail_in_outbox(page: Page, site: Site) -> None:
+    address = site.person()
+    site.confirmation(address)
+    at("/dev/outbox", Role.ENGINEER)(page, site)
+    page.locator("tr", has_text=address).first.get_by_role("link").click()
+
+
 def _team_problems(page: Page, site: Site) -> None:
     at("/admin/team")(page, site)
     press(page, "Add, and make a set-up link")
@@ -223,21 +349,33 @@ def fill_figures(site: Site) -> None:
 STATES: dict[str, Go] = {
     "sign-in": _visit("/admin/sign-in"),
     "sign-in-refused": _refused_sign_in,
+    "sign-in-locked": _locked_out,
+    "sign-in-away": _signed_out,
     "set-up": _set_up,
+    "set-up-used": _used_link,
+    "code": _code,
+    "recovery-codes": lambda page, site: (_enrol(page, site), None)[1],
     "second-factor": at("/admin/second-factor"),
     "account": at("/admin/account", Role.ENGINEER),
     "confirm": at("/admin/confirm?next=/admin/account/password"),
     "password": at("/admin/account/password"),
     "refused": at("/admin/approvals", Role.ENGINEER),
     "approvals": _approvals,
+    "approvals-answered": _no_approval,
+    "nothing-here": at("/admin/people/CT-0", Role.PRIVACY),
     "find-nothing": at("/admin/find"),
     "find-reference": at("/admin/find?q=NW-7K3M-92QD"),
-    "overview-new": at("/admin/"),
     "requests": _requests,
     "requests-mine": at("/admin/requests?tab=mine", Role.PRIVACY),
+    "requests-nobodys": at("/admin/requests?tab=nobody", Role.PRIVACY),
+    "requests-answered": at("/admin/requests?tab=answered", Role.PRIVACY),
+    "requests-refused": at("/admin/requests", Role.MARKETING),
     "request-new": at("/admin/requests/new", Role.PRIVACY),
     "request-new-error": _no_kind,
     "request-unchecked": _request("access"),
+    "request-link-sent": _request("access", "link"),
+    "request-nobodys": _request("access", "proof", "nobody"),
+    "request-overdue": _request("access", "proof", days=33),
     "request-error": _no_proof,
     "request-checked": _request("access", "proof"),
     "request-more-time": _request("access", "proof", "time", "pause"),
@@ -245,19 +383,26 @@ STATES: dict[str, Go] = {
     "request-restriction": _request("restriction", "confirm", "answer"),
     "request-objection": _request("objection"),
     "request-answered": _request("access", "proof", "answer"),
+    "request-refused": _request("access", "refuse"),
+    "request-withdrawn": _request("access", "withdraw"),
     "request-erasure": _request("erasure", "proof", page_of="/erase"),
     "request-erasure-asked": _request("erasure", "proof", "ask", page_of="/erase"),
     "request-erasure-approved": _request("erasure", "proof", "approve", page_of="/erase"),
     "request-erased": _request("erasure", "proof", "approve", "erase"),
     **console_people.states(at),
     **console_transfer.states(at, enter),
+    **console_quiet.states(at),
     "overview": _busy_overview,
+    "overview-90-days": at("/admin/?days=90", Role.MARKETING),
     "providers": at("/admin/providers", Role.MARKETING),
     "provider": at("/admin/providers/outbox", Role.ENGINEER),
     "provider-hold": at("/admin/providers/outbox/hold", Role.ENGINEER),
     "provider-held": _held,
     "topics": at("/admin/topics", Role.MARKETING),
     "topic": at("/admin/topics/events", Role.MARKETING),
+    "topic-saved": _topic_saved,
+    "topic-problems": _topic_problems,
+    "topic-retired": _topic_retired,
     "topic-new": at("/admin/topics/new", Role.MARKETING),
     "topic-read": at("/admin/topics/account", Role.PRIVACY),
     "topic-retire": at("/admin/topics/events/retire", Role.MARKETING),
@@ -265,13 +410,25 @@ STATES: dict[str, Go] = {
     "words": at("/admin/words"),
     "words-short": at("/admin/words/texts?language=ar"),
     "words-pages": at("/admin/words/pages?language=de"),
+    "words-no-match": at("/admin/words/pages?language=de&q=xyzzy"),
+    "words-version": _version,
     "words-versions": at("/admin/words/versions"),
     "team": at("/admin/team"),
     "team-problems": _team_problems,
+    "team-refused": at("/admin/team", Role.PRIVACY),
+    "team-link": _set_up_link,
     "member": at("/admin/team/1"),
+    "member-disabled": _disabled,
     "audit": at("/admin/audit"),
     "audit-nothing": at("/admin/audit?about=nothing"),
     "keys": at("/admin/keys", Role.ENGINEER),
+    "keys-problems": _key_problems,
+    "keys-refused": at("/admin/keys", Role.MARKETING),
+    "keys-given-up": _given_up,
     "key-made": _key_made,
+    "key-revoke": _key_to_revoke,
+    "key-revoked": _key_revoked,
     "resume": _resume,
+    "dev-outbox": at("/dev/outbox", Role.ENGINEER),
+    "dev-message": _mail_in_outbox,
 }

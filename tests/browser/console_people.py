@@ -50,6 +50,12 @@ def send(site: Site, address: str, campaign: str) -> str:
     return message_reference(site.services.sending.accept(request).id)
 
 
+def night() -> str:
+    """Return a time zone where it is about three in the night now."""
+    ahead = (3 - datetime.now(UTC).hour) % 24
+    return f"Etc/GMT-{ahead}" if ahead <= 12 else f"Etc/GMT+{24 - ahead}"
+
+
 def states(at: Callable[..., Go]) -> dict[str, Go]:
     """Return every page and state; ``at`` opens a path for somebody of a role."""
 
@@ -85,6 +91,55 @@ def states(at: Callable[..., Go]) -> dict[str, Go]:
             page.fill(f"input[name=received_{name}]", str(value))
         page.fill("#said", "No more advertising, please.")
         press(page, "Record and stop sending")
+
+    def joined(page: Page, site: Site) -> None:
+        """An address that was nobody's and then joined a person."""
+        number = next(site.numbers)
+        alone = f"alone{number}@example.com"
+        site.stop(alone)
+        reference = reference_of(site, alone)
+        site.services.contacts.save(f"person-{number}", [(Channel.EMAIL, alone)])
+        at(f"/admin/people/{reference}", Role.PRIVACY)(page, site)
+
+    def fresh(page: Page, site: Site) -> None:
+        at(f"/admin/people/{reference_of(site, site.person())}", Role.PRIVACY)(page, site)
+
+    def long_history(page: Page, site: Site) -> None:
+        address = site.person()
+        for number in range(51):
+            given = Agreement(channel=Channel.EMAIL, to=address, topic="surveys", source=f"form {number}")
+            site.services.suppressions.record_consent(given)
+        at(f"/admin/people/{reference_of(site, address)}", Role.PRIVACY)(page, site)
+
+    def waits(page: Page, site: Site) -> None:
+        """A text that is allowed, asked about where it is night."""
+        address = site.person(country="US", time_zone=night())
+        given = Agreement(channel=Channel.SMS, to=site.number_of(address), topic="events", source="form")
+        site.services.suppressions.record_consent(given)
+        at(f"/admin/people/{reference_of(site, address)}?channel=sms&topic=events", Role.PRIVACY)(page, site)
+
+    def reference_read_out(page: Page, site: Site) -> None:
+        record(page, site)
+        page.locator("td a").first.click()
+
+    def future(page: Page, site: Site) -> None:
+        at("/admin/optout/new", Role.PRIVACY)(page, site)
+        page.fill("#addresses", site.person())
+        page.check("input[name=scope][value=all]")
+        page.select_option("#how", "phone")
+        for name, value in (("day", "1"), ("month", "1"), ("year", "2999")):
+            page.fill(f"input[name=received_{name}]", value)
+        press(page, "Record and stop sending")
+
+    def lifted(page: Page, site: Site) -> None:
+        lift(1)(page, site)
+        page.check("input[name=why][value=mistake]")
+        page.fill("#evidence", "Typed twice, see the letter")
+        press(page, "Remove this opt-out")
+
+    def unproven(page: Page, site: Site) -> None:
+        lift(1)(page, site)
+        page.locator("main form button").last.click()
 
     def errors(page: Page, site: Site) -> None:
         at("/admin/optout/new", Role.PRIVACY)(page, site)
@@ -141,28 +196,39 @@ def states(at: Callable[..., Go]) -> dict[str, Go]:
         "people-find": at("/admin/people", Role.MARKETING),
         "people-nobody": at("/admin/people?q=nobody@example.net", Role.PRIVACY),
         "people-several": several,
+        "people-refused": at("/admin/people", Role.ENGINEER),
         "person": with_person("/admin/people/{person}"),
         "person-check": with_person("/admin/people/{person}?channel=email&topic=transactional"),
         "person-masked": with_person("/admin/people/{person}", Role.MARKETING),
+        "person-waits": waits,
+        "person-new": fresh,
+        "person-long": long_history,
+        "person-joined": joined,
         "person-restricted": restricted,
         "person-erased": erased,
         "person-unknown": at("/admin/people/CT-2222222222222", Role.PRIVACY),
         "optout": at("/admin/optout/new", Role.PRIVACY),
         "optout-errors": errors,
+        "optout-future": future,
         "optout-stopped": record,
+        "optout-reference": reference_read_out,
         "optout-letter": letter,
         "suppressions": with_person("/admin/suppressions"),
         "suppressions-none": at("/admin/suppressions?reason=do_not_call", Role.MARKETING),
+        "suppressions-stranger": at("/admin/suppressions?person=stranger@example.net", Role.PRIVACY),
+        "suppressions-read": with_person("/admin/suppressions?reason=complaint", Role.MARKETING),
         "suppressions-new": at("/admin/suppressions/new", Role.MARKETING),
         "suppressions-lift": lift(1),
+        "suppressions-lift-unproven": unproven,
         "suppressions-lift-many": lift(2),
+        "suppressions-lifted": lifted,
         "suppressions-asked": asked,
         "decisions": with_person("/admin/decisions", Role.MARKETING),
         "decisions-one": decision,
         "decisions-none": at("/admin/decisions?campaign=none", Role.MARKETING),
         "decisions-again": again,
+        "decisions-bad-id": at("/admin/decisions?id=no-such-id", Role.PRIVACY),
         "decisions-unknown": at("/admin/decisions/DE-000000000000000000000000", Role.PRIVACY),
-        "queue": at("/admin/queue", Role.MARKETING),
         "queue-mails": mails,
         "queue-items": at("/admin/queue?tab=items", Role.PRIVACY),
     }

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from playwright.sync_api import Page
 
 from prefs.domain.references import import_reference
 from prefs.domain.roles import Role
+from prefs.services.export_desk import Ordered, Wanted
 from prefs.services.import_wizard import Choice, Draft
 from prefs.services.imports import ImportRequest
 from prefs.storage.imports import Import
@@ -86,6 +89,22 @@ def states(at: Callable[..., Go], enter: Enter) -> dict[str, Go]:
         found = site.services.imports.begin(request)
         show(page, site, f"imports/{import_reference(found.id)}/run?still=1")
 
+    def checking(page: Page, site: Site) -> None:
+        """Show a check that nobody works on, held still."""
+        user = enter(page, site, Role.MARKETING)
+        made = draft(site, user, make_list(site))
+        request = ImportRequest(path=made.path, actor=user.actor, name=made.name, dry_run=True)
+        found = site.services.imports.begin(request)
+        site.services.import_wizard._save(replace(made, check=found.id))
+        show(page, site, f"imports/{made.id}/check?still=1")
+
+    def whole(page: Page, site: Site) -> None:
+        user = enter(page, site, Role.MARKETING)
+        made = draft(site, user, f"email\nwhole{next(site.numbers)}@example.com\n", "agency.csv")
+        request = ImportRequest(path=made.path, actor=user.actor, name=made.name)
+        found = site.services.imports.advance(site.services.imports.begin(request).id)
+        show(page, site, f"imports/{import_reference(found.id)}/report")
+
     def report(page: Page, site: Site) -> None:
         found = imported(site, enter(page, site, Role.MARKETING))
         show(page, site, f"imports/{import_reference(found.id)}/report")
@@ -122,6 +141,21 @@ def states(at: Callable[..., Go], enter: Enter) -> dict[str, Go]:
 
         return go
 
+    def ordered(status: str, until: timedelta | None = None) -> Go:
+        """Return the way to an export that is held at a status, as if made that long ago."""
+
+        def go(page: Page, site: Site) -> None:
+            user, desk = enter(page, site, Role.MARKETING), site.services.export_desk
+            number, now = f"ex_{next(site.numbers):024x}", datetime.now(UTC)
+            (desk.folder / number).mkdir(parents=True)
+            why = "looked through, masked"
+            wanted = Wanted(form="masked", recipient=user.actor, purpose=why, columns=("channel", "address"))
+            made = Ordered(id=number, actor=user.actor, asked_at=now, wanted=wanted, status=status)
+            desk._save(replace(made, until=now + until if until else None))
+            show(page, site, f"exports/{number}?still=1")
+
+        return go
+
     def no_purpose(page: Page, site: Site) -> None:
         at("/admin/exports/full", Role.PRIVACY)(page, site)
         press(page, "Make the file")
@@ -144,9 +178,12 @@ def states(at: Callable[..., Go], enter: Enter) -> dict[str, Go]:
         "import-match": match(),
         "import-match-nothing-said": match(button="Check the rows"),
         "import-match-unclear": match("email,status\nada@example.com,paused\n"),
+        "import-checking": checking,
         "import-check": check,
         "import-running": running,
         "import-report": report,
+        "import-report-whole": whole,
+        "import-refused": at("/admin/imports", Role.ENGINEER),
         "import-undo": undo(),
         "import-undo-asked": undo("ask"),
         "import-undo-approved": undo("ask", "approve"),
@@ -155,5 +192,8 @@ def states(at: Callable[..., Go], enter: Enter) -> dict[str, Go]:
         "export-new": at("/admin/exports/new", Role.MARKETING),
         "export-full": at("/admin/exports/full", Role.PRIVACY),
         "export-full-no-purpose": no_purpose,
+        "export-full-refused": at("/admin/exports/full", Role.MARKETING),
+        "export-making": ordered("waiting"),
         "export-ready": exported(Role.MARKETING, "new"),
+        "export-expired": ordered("ready", -timedelta(minutes=1)),
     }

@@ -6,9 +6,10 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,6 +23,9 @@ from prefs.services.suppression import Agreement, Wish
 from tests.faults.service import Running, running
 
 MISSING = "no Chromium: install Debian's chromium-headless-shell, or name one in PREFS_CHROMIUM"
+ACCOUNT, TOKEN = "AC" + "0" * 32, "not-a-token"
+"""Of the quiet site, with a provider that does not exist."""
+
 _NAMES = ("chromium-headless-shell", "chromium", "google-chrome")
 # A browser in a closed network, possibly as root, that talks to nobody but us.
 _FLAGS = (
@@ -58,10 +62,33 @@ class Site:
 
     service: Running
     numbers: Any = field(default_factory=lambda: itertools.count(1))
+    folder: Path = Path()
+    later: ExitStack = field(default_factory=ExitStack)
 
     @property
     def url(self) -> str:
         return self.service.url
+
+    @cached_property
+    def quiet(self) -> "Site":
+        """A second site, started when first asked for: nobody is on record, and two providers do not answer."""
+        nobody_there = "http://127.0.0.1:9"
+        providers = {
+            "PREFS_EMAIL_TRANSPORT": "sendgrid",
+            "SENDGRID_API_KEY": "SG.not-a-key",
+            "SENDGRID_API_BASE_URL": nobody_there,
+            "PREFS_SMS_TRANSPORT": "twilio",
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "TWILIO_API_BASE_URL": nobody_there,
+        }
+        with mock.patch.dict(os.environ, providers):
+            return self.later.enter_context(open_site(self.folder / "quiet"))
+
+    def owns(self, url: str) -> bool:
+        """True for what comes from this site or the quiet one."""
+        quiet = self.__dict__.get("quiet")
+        return url.startswith(self.url) or (quiet is not None and url.startswith(quiet.url))
 
     @property
     def services(self) -> Any:
@@ -73,15 +100,19 @@ class Site:
         usual = {"viewport": {"width": 1280, "height": 900}, "extra_http_headers": client}
         return browser.new_context(**{**usual, **options})
 
-    def person(self, *, phone: bool = True, locale: str | None = None, country: str | None = None) -> str:
+    def person(self, *, phone: bool = True, locale: str | None = None, country: str | None = None, **more: Any) -> str:
         """Make a contact with an email address and a number, and return the email address."""
         number = next(self.numbers)
         address = f"ada{number}@example.com"
         addresses = [(Channel.EMAIL, address)]
         if phone:
             addresses.append((Channel.SMS, f"+1415555{number:04}"))
-        self.services.contacts.save(f"person-{number}", addresses, locale=locale, country=country)
+        self.services.contacts.save(f"person-{number}", addresses, locale=locale, country=country, **more)
         return address
+
+    def number_of(self, address: str) -> str:
+        """Return the telephone number of a person made here."""
+        return f"+1415555{int(address.removeprefix('ada').partition('@')[0]):04}"
 
     def key(self, address: str, channel: Channel = Channel.EMAIL) -> bytes:
         key: bytes = self.services.kit.address_keys.key(parse_address(channel, address))
@@ -148,7 +179,9 @@ class Site:
 def open_site(folder: Path) -> Iterator[Site]:
     """Yield a running site on an embedded database, behind one proxy that says who asks."""
     with mock.patch.dict(os.environ, {"PREFS_TRUSTED_PROXY_HOPS": "1"}), running("sqlite", folder) as service:
-        yield Site(service)
+        site = Site(service, folder=folder)
+        with site.later:
+            yield site
 
 
 def press(page: Page, text: str) -> None:

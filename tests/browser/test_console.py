@@ -21,7 +21,7 @@ def test_every_state_is_accessible_and_fits_every_screen(browser: Browser, site:
     context = site.visit(browser)
     page = context.new_page()
     seen: list[str] = []
-    page.on("request", lambda request: seen.append(request.url) if not request.url.startswith(site.url) else None)
+    page.on("request", lambda request: seen.append(request.url) if not site.owns(request.url) else None)
     page.on("console", lambda message: seen.append(message.text) if "Content Security Policy" in message.text else None)
     STATES[name](page, site)
 
