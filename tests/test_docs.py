@@ -48,3 +48,14 @@ def test_nothing_names_the_machine_it_was_written_on() -> None:
     places = ("/wo" + "rk/", "../sha" + "red")
 
     assert [str(p) for p in tracked if any(place in p.read_text() for place in places)] == []
+
+
+def test_the_checklist_of_console_states_is_what_the_browser_visits() -> None:
+    """A state that is added, renamed or dropped has to be on the list; the document is written from it."""
+    from tests.browser import checklist, console
+
+    listed = checklist.names()
+    document = checklist.DOCUMENT.read_text()
+
+    assert sorted(listed) == sorted(console.STATES)
+    assert document == checklist.written(document)

@@ -286,7 +286,7 @@ def _timing(question: Question, state: RecipientState) -> Decision | None:
         return None
     if hold.until is None:
         return _block(hold.reason)
-    words = f"Wait: {str(hold.reason).replace('_', ' ')}, until {hold.until.isoformat(timespec='minutes')}."
+    words = f"Wait: {str(hold.reason).replace('_', ' ')}, until {hold.until:%Y-%m-%d %H:%M %Z}."
     return Decision(Outcome.DEFERRED, hold.reason, None, Rule.TIMING, hold.until, detail=words)
 
 

@@ -1,6 +1,6 @@
 """``/dev/outbox``: what would have been sent. Development only."""
 
-from flask import Blueprint, abort, redirect, render_template, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from prefs.edge import services
@@ -10,6 +10,7 @@ from prefs.services.wordlist import ShortText
 
 bp = Blueprint("dev", __name__, url_prefix="/dev")
 
+_WHERE_DARK = "(prefers-color-scheme: dark)"
 _ONE_CLICK = "List-Unsubscribe=One-Click"
 
 
@@ -42,8 +43,9 @@ def message(number: int) -> ResponseReturnValue:
 
 @bp.get("/outbox/<int:number>/html")
 def html_part(number: int) -> ResponseReturnValue:
-    """Show the HTML part alone, as a mail program would: with its own styles, without scripts."""
-    return _message(number).html or abort(404)
+    """Show the HTML part alone, as a mail program would: with its own styles, without scripts, dark if asked."""
+    html = _message(number).html or abort(404)
+    return html.replace(_WHERE_DARK, "all") if request.args.get("look") == "dark" else html
 
 
 def _message(number: int) -> OutboxMessage:

@@ -287,11 +287,15 @@ def _disabled(page: Page, site: Site) -> None:
     press(page, "Disable")
 
 
-def _mail_in_outbox(page: Page, site: Site) -> None:
-    address = site.person()
-    site.confirmation(address)
+def _outbox(page: Page, site: Site) -> None:
+    site.confirmation(site.person())
     at("/dev/outbox", Role.ENGINEER)(page, site)
-    page.locator("tr", has_text=address).first.get_by_role("link").click()
+
+
+def _mail_in_outbox(page: Page, site: Site) -> None:
+    _outbox(page, site)
+    page.locator("td a").first.click()
+    page.wait_for_load_state("networkidle")
 
 
 def _team_problems(page: Page, site: Site) -> None:
@@ -429,6 +433,6 @@ STATES: dict[str, Go] = {
     "key-revoke": _key_to_revoke,
     "key-revoked": _key_revoked,
     "resume": _resume,
-    "dev-outbox": at("/dev/outbox", Role.ENGINEER),
+    "dev-outbox": _outbox,
     "dev-message": _mail_in_outbox,
 }
