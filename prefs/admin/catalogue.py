@@ -125,7 +125,7 @@ def _topic(slug: str) -> Topic:
 
 def _missing(one: Topic) -> list[str]:
     """Return the languages a topic that people can choose is not said in."""
-    if one.message_class is not MessageClass.MARKETING:
+    if one.message_class is not MessageClass.MARKETING or one.retired:
         return []
     return [name for code, name in _OTHERS if code not in one.translations]
 

@@ -182,7 +182,8 @@ def test_a_copy_of_ones_data_from_the_form_to_the_file(browser: Browser, site: S
     office = site.visit(browser, java_script_enabled=False).new_page()
     enter_console(office, site, Role.PRIVACY)
     office.goto(f"{site.url}/admin/requests")
-    office.get_by_role("link", name=reference).click()
+    with office.expect_navigation():
+        office.get_by_role("link", name=reference).first.click()
     assert office.get_by_text("Checked", exact=True).first.is_visible()
     office.fill("#answer", "Your copy is ready.")
     press(office, "Answer and close")
