@@ -10,6 +10,7 @@ from prefs import words
 from prefs.admin.access import allowed, i_may, me
 from prefs.admin.forms import Form
 from prefs.admin.frame import bp, go, show, zone
+from prefs.admin.people import address_of
 from prefs.domain.ladder import MARKETING_BY
 from prefs.domain.roles import Right
 from prefs.domain.terms import Channel, MessageClass
@@ -29,7 +30,8 @@ def record_stop() -> ResponseReturnValue:
     """Show the form; a mail of the queue, or a person's page, may fill it in."""
     filled = _from_mail(request.args.get("mail", ""))
     if not filled and i_may(Right.SEE_ADDRESSES):
-        filled = _from_person(request.args.get("person", ""))
+        address = address_of(request.args.get("person", ""))
+        filled = {"addresses": address} if address else {}
     return _form(Form(), filled)
 
 
@@ -187,11 +189,3 @@ def _from_mail(number: str) -> dict[str, str]:
         "received_year": str(mail.received_at.year),
         "said": mail.subject[:200],
     }
-
-
-def _from_person(reference: str) -> dict[str, str]:
-    if not reference:
-        return {}
-    found = services().persons.open(reference)
-    services().audit.note(me().actor, "address_revealed", found.reference)
-    return {"addresses": next((one.clear for one in found.addresses if one.clear), "")}

@@ -10,7 +10,7 @@ from prefs import words
 from prefs.admin import find, telling
 from prefs.admin.access import allowed, i_may, me
 from prefs.admin.forms import Form
-from prefs.admin.frame import bp, show
+from prefs.admin.frame import bp, say, show
 from prefs.admin.paging import ROWS, cursor, paged
 from prefs.domain import ladder
 from prefs.domain.references import entry_reference, message_reference, person_reference
@@ -18,12 +18,13 @@ from prefs.domain.roles import Right
 from prefs.domain.terms import Channel, MessageClass
 from prefs.edge import services
 from prefs.errors import InvalidInput, NotFound
+from prefs.services.access import CopyFormat
 from prefs.services.decisions import Answer
 from prefs.services.letters import scan_type
 from prefs.services.persons import MOST_FOUND, SERVICE_MESSAGES, Person, Record, channels_of
 
 _LAST_MESSAGES = 5
-_LONGEST = 320
+_LONGEST, _LONGEST_WORD = 320, 200
 
 
 @bp.get("/people")
@@ -80,6 +81,36 @@ def person(reference: str) -> ResponseReturnValue:
         form=form,
         **_checked(found, form),
     )
+
+
+@bp.get("/people/<reference>/export")
+@allowed(Right.EXPORT_FULL, fresh=True)
+def export_record(reference: str) -> ResponseReturnValue:
+    """Ask who gets the record of a person, and what for (rules.md C-5)."""
+    return _ask_to_export(services().persons.open(reference), Form())
+
+
+@bp.post("/people/<reference>/export")
+@allowed(post=Right.EXPORT_FULL, fresh=True)
+def take_record(reference: str) -> ResponseReturnValue:
+    """Hand out everything we hold about a person, as a file; who took it, for whom and why is noted first."""
+    found, form = services().persons.open(reference), Form()
+    kind = form.chosen("form", tuple(CopyFormat), say("Choose how the file is written"))
+    recipient = form.required("recipient", say("Say who gets the file"))
+    purpose = form.required("purpose", say("Say what it is for"))
+    if form:
+        return _ask_to_export(found, form, 422)
+    told = {"recipient": recipient[:_LONGEST_WORD], "purpose": purpose[:_LONGEST_WORD]}
+    services().audit.note(me().actor, "person_exported", found.reference, form=kind, **told)
+    made = services().copies.of_person(found.subject, found.reference, CopyFormat(kind), words.DEFAULT)
+    return a_copy(made, CopyFormat(kind), f"{found.reference}.{kind}")
+
+
+def a_copy(made: bytes, form: CopyFormat, name: str) -> Response:
+    """Return somebody's copy as a file to keep."""
+    answer = Response(made, mimetype={"html": "text/html", "json": "application/json"}[form])
+    answer.headers.set("Content-Disposition", "attachment", filename=name)
+    return answer
 
 
 @bp.get("/people/<reference>/check.txt")
@@ -144,6 +175,31 @@ def record(reference: str) -> ResponseReturnValue:
         name=_masked_name,
         source=telling.source,
         ref=entry_reference,
+    )
+
+
+def address_of(reference: str) -> str:
+    """Return the first address of a person to fill a form in with, noted first; empty without a reference."""
+    if not reference:
+        return ""
+    found = services().persons.open(reference)
+    services().audit.note(me().actor, "address_revealed", found.reference)
+    return next((one.clear for one in found.addresses if one.clear), "") or found.own_id(full=True)
+
+
+def _ask_to_export(found: Person, form: Form, status: int = 200) -> Response:
+    return show(
+        "people/export.html",
+        status,
+        person=found,
+        form=form,
+        given=request.form,
+        name=found.name(full=True),
+        forms=[
+            (str(CopyFormat.HTML), say("A page to read or to print"), ""),
+            (str(CopyFormat.JSON), say("JSON, for another system"), ""),
+        ],
+        most=_LONGEST_WORD,
     )
 
 

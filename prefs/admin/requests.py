@@ -17,6 +17,7 @@ from prefs.admin import nav
 from prefs.admin.access import allowed, me
 from prefs.admin.forms import Form
 from prefs.admin.frame import bp, go, show, zone
+from prefs.admin.people import a_copy, address_of
 from prefs.domain.deadlines import countdown
 from prefs.domain.roles import Right as StaffRight
 from prefs.domain.terms import Channel
@@ -132,8 +133,12 @@ def requests() -> ResponseReturnValue:
 @bp.get("/requests/new")
 @allowed(StaffRight.REQUESTS)
 def new_request() -> ResponseReturnValue:
-    """Show the form for a request that came by letter, email or phone; ``?to=`` fills in a contact's id."""
-    return _new(Form())
+    """Show the form for a request that came by letter, email or phone; a person's page may fill it in.
+
+    ``?to=`` fills in a contact's id, ``?person=`` the address of ``CT-…``: no address is in a link.
+    """
+    to = address_of(request.args.get("person", "")) or request.args.get("to", "")
+    return _new(Form(), given={"to": to})
 
 
 @bp.post("/requests/new")
@@ -194,9 +199,7 @@ def request_copy(reference: str) -> ResponseReturnValue:
     form = CopyFormat(wanted) if wanted in set(CopyFormat) else CopyFormat.HTML
     made, name = services().requests.copy(number, me().actor, form, services().copies)
     services().audit.note(me().actor, "request_exported", name.partition(".")[0], form=str(form))
-    answer = Response(made, mimetype={"html": "text/html", "json": "application/json"}[form])
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    return a_copy(made, form, name)
 
 
 @bp.get("/requests/<reference>/erase")
@@ -398,10 +401,16 @@ def _date(form: Form, name: str) -> datetime | None:
     return min(noon, now)
 
 
-def _new(form: Form, status: int = 200) -> Response:
+def _new(form: Form, status: int = 200, given: Mapping[str, str] | None = None) -> Response:
     today = services().kit.now().astimezone(zone()).date()
     return show(
-        "requests/new.html", status, form=form, given=request.values, today=today, languages=words.LANGUAGES, **_words()
+        "requests/new.html",
+        status,
+        form=form,
+        given=request.form if given is None else given,
+        today=today,
+        languages=words.LANGUAGES,
+        **_words(),
     )
 
 

@@ -20,6 +20,7 @@ from prefs import words
 from prefs.domain.address import Address, masked
 from prefs.domain.ledger import Entry
 from prefs.domain.terms import Act, Channel, ConsentKind, Reason
+from prefs.errors import NotFound
 from prefs.services import casework
 from prefs.services.casework import Person, Right
 from prefs.services.kit import Kit, evidence_context
@@ -49,7 +50,22 @@ class AccessFiles:
 
     def make(self, connection: Connection, row: RequestRow, form: CopyFormat, language: str) -> bytes:
         """Return the copy for a request, whole, in UTF-8. The caller has checked who gets it."""
-        found = self.collect(connection, row)
+        return self._written(self.collect(connection, row), form, language)
+
+    def of_person(self, subject: int, reference: str, form: CopyFormat, language: str) -> bytes:
+        """Return the same copy for a person of the console, asked for by nobody but the office.
+
+        Raises:
+            NotFound: There is nobody behind this subject any more.
+        """
+        with self.kit.store.snapshot() as connection:
+            person = casework.person_of(connection, subject)
+            if not person.subjects:
+                raise NotFound("There is no person with this reference.")
+            found = self._collected(connection, person, reference)
+        return self._written(found, form, language)
+
+    def _written(self, found: dict[str, Any], form: CopyFormat, language: str) -> bytes:
         if form is CopyFormat.JSON:
             return json.dumps(found, ensure_ascii=False, indent=1).encode()
         page = mail_templates(language).get_template("copy.html")
@@ -58,7 +74,9 @@ class AccessFiles:
 
     def collect(self, connection: Connection, row: RequestRow) -> dict[str, Any]:
         """Return everything we hold about the person behind a request, as plain values."""
-        person = casework.person_behind(connection, row)
+        return self._collected(connection, casework.person_behind(connection, row), row.reference)
+
+    def _collected(self, connection: Connection, person: Person, reference: str) -> dict[str, Any]:
         book = ledger.open_book(connection, person.addresses, [person.contact.subject] if person.contact else [])
         entries = sorted((one for many in book.entries.values() for one in many), key=lambda one: one.id)
         whose = self._places(person)
@@ -67,7 +85,7 @@ class AccessFiles:
         return {
             "format": FORMAT,
             "made_at": _time(now),
-            "reference": row.reference,
+            "reference": reference,
             "addresses": [{"kind": str(one.kind), "address": self.kit.clear(one) or ""} for one in person.addresses],
             "contact": _contact(person),
             "now": self._standing(person, book),

@@ -45,6 +45,7 @@ ACTIONS: dict[str, str] = {
     "approval_withdrawn": "Withdrew a question to a second person",
     "person_searched": "Searched for a person",
     "person_seen": "Opened a person’s page",
+    "person_exported": "Exported a person’s record",
     "address_revealed": "Saw an address in full",
     "decisions_seen": "Looked through decisions",
     "suppressions_seen": "Looked through the suppression list",

@@ -88,9 +88,12 @@ class LogLine:
 
 def person_behind(connection: Connection, row: RequestRow, *, lock: bool = False) -> Person:
     """Return the person a request is about; nobody where they were erased."""
-    if row.subject is None:
-        return Person((), None)
-    addresses, contact = people.whole_person(connection, row.subject, lock=lock)
+    return person_of(connection, row.subject, lock=lock) if row.subject is not None else Person((), None)
+
+
+def person_of(connection: Connection, subject: int, *, lock: bool = False) -> Person:
+    """Return the person an address or a contact belongs to; nobody where neither is there."""
+    addresses, contact = people.whole_person(connection, subject, lock=lock)
     return Person(tuple(addresses), contact)
 
 

@@ -303,3 +303,87 @@ def test_the_person_page_asks_as_often_for_long_histories_as_for_short_ones(worl
         counts.append(len(asked))
 
     assert counts[0] == counts[1]
+
+
+def test_a_request_starts_with_the_address_filled_in_and_none_in_the_link(world: World) -> None:  # ux.md A2
+    world.know()
+    privacy = staff(world, Role.PRIVACY)
+
+    page = opened(world, privacy)
+    link = f"/admin/requests/new?person={reference_of(world)}"
+
+    assert f'href="{link}">Start a privacy request' in page
+    assert f'name="to" type="text" value="{ADA}"' in privacy.page(link)
+    assert noted(world, "address_revealed") == [reference_of(world)]
+
+
+def test_a_request_about_a_contact_without_an_address_is_about_its_id(world: World) -> None:
+    headers = {"Authorization": f"Bearer {world.key}"}
+    world.client.put("/v1/contacts/crm-17", json={"country": "DE"}, headers=headers)
+    privacy = staff(world, Role.PRIVACY)
+
+    reference = reference_of(world, "crm-17")
+
+    assert 'name="to" type="text" value="crm-17"' in privacy.page("/admin/requests/new", person=reference)
+
+
+def test_the_record_is_a_file_and_who_took_it_for_whom_and_why_is_noted(world: World) -> None:  # rules.md C-5
+    world.know(("email", ADA), ("sms", BEN))
+    world.consent("sms", BEN, "events", wording="Yes, text me.")
+    world.client.post(world.link(topic=None))
+    privacy, reference = staff(world, Role.PRIVACY), reference_of(world)
+    path = f"/admin/people/{reference}/export"
+
+    assert f'href="{path}">Export this record' in opened(world, privacy)
+    assert noted(world, "person_exported") == []
+    why = {"recipient": "The authority", "purpose": "their letter about ada@example.com"}
+    answer = privacy.post(path, form="json", **why)
+
+    assert answer.headers["Content-Disposition"] == f"attachment; filename={reference}.json"
+    copy = answer.json
+    assert copy["reference"] == reference
+    assert {one["address"] for one in copy["addresses"]} == {ADA, BEN}
+    assert len(copy["history"]) == len(world.entries())
+    assert "Yes, text me." in answer.text
+    (entry,) = world.services.audit.page(AuditFilter(action="person_exported"), 5)
+    assert entry.entry.about == reference
+    assert entry.entry.actor == privacy.user.actor
+    assert entry.entry.detail == {"form": "json", "recipient": "The authority", "purpose": "their letter about •••"}
+    page = privacy.post(path, form="html", **why)
+    assert page.mimetype == "text/html"
+    assert ADA in page.text
+
+
+def test_a_record_without_recipient_and_purpose_is_not_made(world: World) -> None:
+    world.know()
+    privacy = staff(world, Role.PRIVACY)
+
+    answer = privacy.post(f"/admin/people/{reference_of(world)}/export", form="json", purpose="a question")
+
+    assert answer.status_code == 422
+    assert "Say who gets the file" in answer.text
+    assert 'value="a question"' in answer.text
+    assert noted(world, "person_exported") == []
+
+
+def test_a_record_leaves_only_with_a_fresh_proof_of_who_takes_it(world: World) -> None:
+    world.know()
+    privacy = staff(world, Role.PRIVACY).later()
+
+    answer = privacy.post(f"/admin/people/{reference_of(world)}/export", form="json", recipient="x", purpose="y")
+
+    assert answer.location.startswith("/admin/confirm")
+    assert noted(world, "person_exported") == []
+
+
+def test_marketing_reads_who_starts_requests_and_exports_records(world: World) -> None:
+    world.know()
+    marketing = staff(world, Role.MARKETING)
+
+    page = opened(world, marketing)
+
+    assert "Start a privacy request" not in page
+    assert "Export this record" not in page
+    assert "Privacy requests are started, and records exported, by the privacy office." in page
+    assert marketing.get(f"/admin/people/{reference_of(world)}/export").status_code == 403
+    assert marketing.get("/admin/requests/new", person=reference_of(world)).status_code == 403

@@ -199,6 +199,7 @@ def states(at: Callable[..., Go]) -> dict[str, Go]:
         "people-refused": at("/admin/people", Role.ENGINEER),
         "person": with_person("/admin/people/{person}"),
         "person-check": with_person("/admin/people/{person}?channel=email&topic=transactional"),
+        "person-export": with_person("/admin/people/{person}/export"),
         "person-masked": with_person("/admin/people/{person}", Role.MARKETING),
         "person-waits": waits,
         "person-new": fresh,
