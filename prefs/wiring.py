@@ -49,6 +49,7 @@ from prefs.services.passwords import Passwords
 from prefs.services.persons import Persons
 from prefs.services.preferences import Preferences
 from prefs.services.providers import TEXT_CHANNELS, Provider, Providers
+from prefs.services.pushing import Pushes
 from prefs.services.rectifying import Rectifying
 from prefs.services.requests import Requests
 from prefs.services.retention import Retention
@@ -138,6 +139,7 @@ class Services:
     waiting: Waiting
     figures: Figures
     providers: Providers
+    pushes: Pushes
     backlog: Backlog
     single_sign_on: SingleSignOn | None
 
@@ -211,7 +213,8 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     )
     inbound = Inbound(kit, settings.revoke_all_from, organisation, twilio_times=settings.sms_transport == "twilio")
     errands = Errands(kit, sending, linking, organisation)
-    telling = Telling(kit, _recipients(settings))
+    recipients = _recipients(settings)
+    telling = Telling(kit, recipients)
     suppressions, approvals = Suppressions(kit, errands), Approvals(kit)
     erasures = Erasures(kit, errands, telling, approvals)
     copies = AccessFiles(kit, organisation, _carriers(settings))
@@ -231,7 +234,8 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     scrub = Scrub(kit, decisions, index, Certificates(ring))
     scrub_jobs = ScrubJobs(kit, scrub, settings.data_dir / "scrubs", settings.data_dir / "uploads")
     files = {scrubbing.JOB: scrub_jobs.work, scrubbing.FORGET_JOB: lambda _payload: _drop(scrub_jobs.forget())}
-    providers = Providers(kit, _providers(settings, sync, mail_sync))
+    pushes = Pushes(kit, mail_sync, tuple(recipients))
+    providers = Providers(kit, _providers(settings, sync, mail_sync), pushes)
     figures = Figures(kit)
     passwords = passwords or Passwords()
     team = Team(kit, passwords, settings.is_development, settings.org_name)
@@ -270,7 +274,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
             kit,
             sending,
             hourly=(scrubbing.FORGET_JOB, *(one.job for one in providers.known if one.job)),
-            minutely=(figures.add_up,),
+            minutely=(figures.add_up, pushes.queue, pushes.watch),
             handlers={
                 **errands.handlers(),
                 **telling.handlers(),
@@ -278,6 +282,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
                 **daily,
                 **files,
                 **providers.handlers(),
+                **pushes.handlers(),
                 importing.JOB: imports.work,
                 importing.UNDO_JOB: imports.work_undo,
                 exporting.JOB: export_desk.work,
@@ -308,6 +313,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
         waiting=Waiting(kit),
         figures=figures,
         providers=providers,
+        pushes=pushes,
         backlog=Backlog(kit),
     )
 

@@ -133,19 +133,22 @@ class World:
             return ledger.after(connection, 0, 100_000)
 
 
+def environment_for(database_url: str, folder: Path, **more: str) -> dict[str, str]:
+    """Return the environment the service of a test lives in."""
+    return {
+        "PREFS_DATA_DIR": str(folder / "var"),
+        "DATABASE_URL": database_url,
+        "PREFS_BASE_URL": "http://127.0.0.1:8080",
+        "PREFS_SECRET_KEYS": "t1:" + base64.b64encode(b"s" * 32).decode(),
+        "PREFS_ADDRESS_KEY": base64.b64encode(b"a" * 32).decode(),
+        "SENDGRID_INBOUND_SECRET": "inbound-secret",
+        **{name: value for name, value in SECRETS.items() if name != "SENDGRID_WEBHOOK_PRIVATE_KEY"},
+        **more,
+    }
+
+
 def make_settings(database_url: str, folder: Path, **more: str) -> Settings:
-    return Settings.from_env(
-        {
-            "PREFS_DATA_DIR": str(folder / "var"),
-            "DATABASE_URL": database_url,
-            "PREFS_BASE_URL": "http://127.0.0.1:8080",
-            "PREFS_SECRET_KEYS": "t1:" + base64.b64encode(b"s" * 32).decode(),
-            "PREFS_ADDRESS_KEY": base64.b64encode(b"a" * 32).decode(),
-            "SENDGRID_INBOUND_SECRET": "inbound-secret",
-            **{name: value for name, value in SECRETS.items() if name != "SENDGRID_WEBHOOK_PRIVATE_KEY"},
-            **more,
-        }
-    )
+    return Settings.from_env(environment_for(database_url, folder, **more))
 
 
 def make_world(database_url: str, clock: Clock, folder: Path, **more: str) -> World:

@@ -119,6 +119,20 @@ def _needs(found: Overview, health: list[Health]) -> list[Need]:
 
 
 def _provider_needs(one: Health) -> list[Need]:
+    return [*_untold(one), *_trouble(one)]
+
+
+def _untold(one: Health) -> list[Need]:
+    """Return the alarm about stops a provider was not told of for a quarter of an hour (I17)."""
+    if one.untold is None or not one.is_untold_for_long(services().kit.now()):
+        return []
+    fact = say("%(name)s has not taken opt-outs for %(time)s", name=one.provider.name, time=ago(one.untold.since))
+    waits = say_many("%(num)s is waiting.", "%(num)s are waiting.", one.untold.number)
+    then = say("They count here already: nothing goes out through us. We try again by ourselves.")
+    return [Need(fact, f"{waits} {then}", say("See the error"), url_for("admin.provider", slug=one.provider.slug))]
+
+
+def _trouble(one: Health) -> list[Need]:
     url = url_for("admin.provider", slug=one.provider.slug)
     name = one.provider.name
     if one.held_by:

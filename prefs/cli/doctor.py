@@ -56,5 +56,18 @@ def _problems() -> list[str]:
     except PrefsError as error:
         return [str(error)]
     texts = replies.problems(organisation_of(cli.settings()))
-    behind = [] if current == migrate.head() else [f"the schema is at {current}; run: prefs db upgrade"]
-    return behind + store.durability_problems() + texts
+    if current != migrate.head():
+        return [f"the schema is at {current}; run: prefs db upgrade", *store.durability_problems(), *texts]
+    return store.durability_problems() + texts + _late_pushes()
+
+
+def _late_pushes() -> list[str]:
+    from prefs.wiring import build  # noqa: PLC0415  keeps ``prefs --help`` quick
+
+    made = build(cli.settings())
+    now = made.kit.now()
+    return [
+        f"{one.provider} has not taken opt-outs for {int((now - one.since).total_seconds() // 60)} minutes, "
+        f"{one.number} waiting; they count here already. Is `prefs worker` running? Its log says `push_failed` and why."
+        for one in made.pushes.late()
+    ]

@@ -36,7 +36,8 @@ FULL_AFTER = timedelta(hours=20)
 
 CONFLICTS_KEPT = 50
 _BATCH = 500
-_WHOLE, _PUSHED = f"{SENDGRID}:whole", f"{SENDGRID}:pushed"
+_WHOLE, _PUSHED, _BEGAN = f"{SENDGRID}:whole", f"{SENDGRID}:pushed", f"{SENDGRID}:pushing"
+_COUNTED, _PAGES_COUNTED = 1_000, 20
 _THEIR_DOORS = frozenset({Source.SENDGRID_EVENT, Source.PROVIDER_OPTOUT})
 # What they would have to know of ours: wishes that last, of people whose address we still have.
 _LASTING = (Reason.UNSUBSCRIBED, Reason.OBJECTION, Reason.COMPLAINT, Reason.DO_NOT_CONTACT)
@@ -148,6 +149,48 @@ class MailSync:
         if drift.stops_missed and not dry_run:
             log.error("sync_found_missed_stops", extra={"provider": SENDGRID, "stops": drift.stops_missed})
         return drift
+
+    def push_new(self) -> int:
+        """Pass on what was recorded since the last time and return how many stops that were.
+
+        The first time their lists are read whole before, so that they get only what they lack.
+
+        Raises:
+            ProviderError: The provider did not take it all; what it took is known.
+        """
+        with self.kit.store.read() as connection:
+            first = not marks.read_position(connection, _PUSHED)
+        if first:
+            return self.run(whole=True).pushed
+        drift = ListDrift()
+        self._push_new(self.kit.now(), drift)
+        return drift.pushed
+
+    def begin_pushing(self) -> None:
+        """Note that pushing is on: a stop from before has waited since then, not since it was made."""
+        with self.kit.store.read() as connection:
+            if marks.read(connection, _BEGAN) is not None:
+                return
+        with self.kit.store.write() as connection:
+            marks.begin(connection, _BEGAN, self.kit.now())
+
+    def waiting(self, connection: Connection) -> tuple[int, datetime | None]:
+        """Return how many stops they were not told of, counted up to a thousand, and since when the oldest waits."""
+        began = marks.read(connection, _BEGAN) if self.push else None
+        if began is None:
+            return 0, None
+        now, found = self.kit.now(), list[_Lack]()
+        place = _after(marks.read_position(connection, _PUSHED))
+        for _ in range(_PAGES_COUNTED):
+            page = self._newer(connection, now, place)
+            found += self._untold(connection, page)
+            if len(page) < _BATCH or len(found) >= _COUNTED:
+                break
+            place = _end_of(page)
+        if not found:
+            return 0, None
+        (first,) = ledger.entries_numbered(connection, [found[0].entry_id])
+        return min(len(found), _COUNTED), max(first.recorded_at, began)
 
     def _is_due(self, now: datetime) -> bool:
         last = how_far(self.kit, _WHOLE)
@@ -283,10 +326,10 @@ class MailSync:
                     drift.note(MISSING_THERE, lack.subject, lack.since, lack.entry_id)
         return passed_on
 
-    def _stops(self, connection: Connection, now: datetime, after: int = 0) -> Iterator[listing.Stands]:
+    def _stops(self, connection: Connection, now: datetime) -> Iterator[listing.Stands]:
         """Yield the stops by email that last, one an address and scope, of addresses we can name."""
         last: tuple[bytes, int] | None = None
-        for one in listing.standing_facts(connection, now, reasons=_LASTING, channel=Channel.EMAIL, after=after):
+        for one in listing.standing_facts(connection, now, reasons=_LASTING, channel=Channel.EMAIL):
             if one.known.sealed is not None and (one.known.key, one.scope) != last:
                 last = (one.known.key, one.scope)
                 yield one
@@ -306,16 +349,32 @@ class MailSync:
         return found
 
     def _push_new(self, now: datetime, drift: ListDrift) -> None:
-        """Pass on the stops recorded since the last time, without asking what they have (I17)."""
+        """Pass on the stops recorded since the last time, oldest first, without asking what they have (I17)."""
         position = facts.settled_position(self.kit.store)
-        with self.kit.store.snapshot() as connection:
-            before = marks.read_position(connection, _PUSHED)
-            new = self._stops(connection, now, after=before)
-            fresh = list(_lacks(new, _Theirs(), self.kit.catalogue.groups_of_topic))
-            told = self._told(connection, fresh)
-        own = [one for one in fresh if one.source not in _THEIR_DOORS and (one.entry_id, one.subject) not in told]
-        self._pass_on(own, drift)
+        with self.kit.store.read() as connection:
+            place = _after(marks.read_position(connection, _PUSHED))
+        while True:
+            with self.kit.store.snapshot() as connection:
+                page = self._newer(connection, now, place)
+                own = self._untold(connection, page)
+            self._pass_on(own, drift)
+            if len(page) < _BATCH:
+                break
+            place = _end_of(page)
+            # The entry at the end of a page may go on with another address behind it.
+            self._move_position(min(position, place[0] - 1))
         self._move_position(position)
+
+    def _newer(self, connection: Connection, now: datetime, place: listing.Place) -> list[listing.Stands]:
+        return listing.newer_facts(connection, now, place, _BATCH, reasons=_LASTING, channel=Channel.EMAIL)
+
+    def _untold(self, connection: Connection, page: Sequence[listing.Stands]) -> list[_Lack]:
+        """Return what of these stops they have to be told, one an address and scope, oldest first."""
+        named = {(one.known.key, one.scope): one for one in reversed(page) if one.known.sealed is not None}
+        ordered = sorted(named.values(), key=lambda one: one.entry_id)
+        lacking = list(_lacks(iter(ordered), _Theirs(), self.kit.catalogue.groups_of_topic))
+        told = self._told(connection, lacking)
+        return [one for one in lacking if one.source not in _THEIR_DOORS and (one.entry_id, one.subject) not in told]
 
     def _pass_on(self, lacking: Sequence[_Lack], drift: ListDrift) -> None:
         there = self.lists.groups() if any(one.group is not None for one in lacking) else ()
@@ -359,6 +418,14 @@ class MailSync:
     def _move_position(self, position: int) -> None:
         with self.kit.store.write() as connection:
             marks.write_position(connection, _PUSHED, position)
+
+
+def _after(position: int) -> listing.Place:
+    return position + 1, b""
+
+
+def _end_of(page: Sequence[listing.Stands]) -> listing.Place:
+    return page[-1].entry_id, page[-1].known.key
 
 
 def _count(judged: Sequence[_Judged], drift: ListDrift) -> None:

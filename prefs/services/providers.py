@@ -20,6 +20,7 @@ from prefs.errors import InvalidInput, NotFound
 from prefs.services import audit
 from prefs.services.kit import Kit
 from prefs.services.mail_sync import ENDED_HERE, MISSING_THERE, REMOVED_THERE
+from prefs.services.pushing import Pushes, Untold
 from prefs.storage import checks, jobs, people, stops
 from prefs.storage.checks import Check, Refusal
 from prefs.storage.staff import StaffUser
@@ -82,7 +83,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a provider keeps up: its state, 48 half hours oldest first, and what waits."""
+    """How a provider keeps up: its state, 48 half hours oldest first, what waits, and what it was not told of."""
 
     provider: Provider
     state: str
@@ -93,6 +94,11 @@ class Health:
     oldest: datetime | None
     held_by: str | None
     held_since: datetime | None
+    untold: Untold | None = None
+
+    def is_untold_for_long(self, now: datetime) -> bool:
+        """True where it was not told of a stop for so long that somebody should look (I17)."""
+        return self.untold is not None and self.untold.is_late(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +133,23 @@ class Providers:
 
     kit: Kit
     known: Sequence[Provider]
+    pushes: Pushes
 
     def health(self) -> list[Health]:
         """Return how each provider keeps up."""
         return [self.health_of(one.slug) for one in self.known]
 
     def needing_attention(self) -> int:
-        """Return how many providers are late or failing; asks only about those that can be."""
+        """Return how many providers are late, failing or not told of stops; asks only about those that can be."""
         now, number = self.kit.now(), 0
         with self.kit.store.read() as connection:
             for one in self.known:
                 if one.compare is not None:
                     last = checks.latest(connection, one.slug, SYNC, well=False)
                     good = checks.latest(connection, one.slug, SYNC, well=True)
-                    number += _state([last] if last else [], good, now) in {LATE, FAILING}
+                    untold = self.pushes.untold(connection, one.slug)
+                    behind = _state([last] if last else [], good, now) in {LATE, FAILING}
+                    number += behind or (untold is not None and untold.is_late(now))
         return number
 
     def health_of(self, slug: str) -> Health:
@@ -153,6 +162,7 @@ class Providers:
             errors = checks.errors(connection, slug, 1)
             waiting, oldest = checks.waiting(connection, one.channels, now)
             held = checks.held(connection)
+            untold = self.pushes.untold(connection, slug)
         hold = next((held[channel] for channel in one.channels if channel in held), None)
         synced = [line for line in lines if line.kind == SYNC]
         state = NO_LIST if one.compare is None else _state(synced, good, now)
@@ -166,6 +176,7 @@ class Providers:
             oldest=oldest,
             held_by=hold["by"] if hold else None,
             held_since=datetime.fromisoformat(hold["at"]) if hold else None,
+            untold=untold,
         )
 
     def troubles(self, slug: str) -> list[Trouble]:

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, tuple_
 
 from prefs.domain.terms import AddressKind, Channel
 from prefs.storage.people import CHUNK, KnownAddress
@@ -40,35 +41,59 @@ def standing_facts(
     ``after`` leaves out facts up to a ledger position.
     """
     place = tuple_(standing.c.address_key, standing.c.channel, standing.c.scope, standing.c.fact, standing.c.everywhere)
-    wanted = [standing.c.fact.in_(sorted(reasons)), standing.c.entry_id > after]
-    wanted.append(or_(standing.c.until.is_(None), standing.c.until > now))
+    wanted = [standing.c.fact.in_(sorted(reasons)), standing.c.entry_id > after, _in_force(now)]
     if channel is not None:
         wanted.append(standing.c.channel == str(channel))
     if scope is not None:
         wanted.append(standing.c.scope == scope)
     query = (
-        select(standing, address.c.subject, address.c.kind, address.c.sealed, address.c.contact)
-        .join(address, address.c.key == standing.c.address_key)
-        .where(*wanted)
+        _WITH_ADDRESS.where(*wanted)
         .order_by(standing.c.address_key, standing.c.channel, standing.c.scope, standing.c.fact, standing.c.everywhere)
         .limit(CHUNK)
     )
     last = None
     while True:
         rows = connection.execute(query.where(place > last) if last is not None else query).all()
-        for row in rows:
-            yield Stands(
-                known=KnownAddress(row.subject, row.address_key, AddressKind(row.kind), row.sealed, row.contact),
-                channel=Channel(row.channel),
-                everywhere=row.everywhere,
-                scope=row.scope,
-                fact=row.fact,
-                source=row.source,
-                since=row.effective_at,
-                until=row.until,
-                entry_id=row.entry_id,
-            )
+        yield from map(_stands, rows)
         if len(rows) < CHUNK:
             return
         end = rows[-1]
         last = tuple_(end.address_key, end.channel, end.scope, end.fact, end.everywhere)
+
+
+Place = tuple[int, bytes]
+"""An entry's number and an address key."""
+
+
+def newer_facts(
+    connection: Connection, now: datetime, behind: Place, limit: int, *, reasons: Collection[str], channel: Channel
+) -> list[Stands]:
+    """Return what is in force of the entries behind a place, in ledger order: the next ``limit``."""
+    place = tuple_(standing.c.entry_id, standing.c.address_key)
+    theirs = standing.c.fact.in_(sorted(reasons)) & (standing.c.channel == str(channel))
+    query = _WITH_ADDRESS.where(place > tuple_(*behind), theirs, _in_force(now))
+    ordered = query.order_by(standing.c.entry_id, standing.c.address_key).limit(limit)
+    return [_stands(row) for row in connection.execute(ordered)]
+
+
+_WITH_ADDRESS = select(standing, address.c.subject, address.c.kind, address.c.sealed, address.c.contact).join(
+    address, address.c.key == standing.c.address_key
+)
+
+
+def _in_force(now: datetime) -> ColumnElement[bool]:
+    return or_(standing.c.until.is_(None), standing.c.until > now)
+
+
+def _stands(row: Row[Any]) -> Stands:
+    return Stands(
+        known=KnownAddress(row.subject, row.address_key, AddressKind(row.kind), row.sealed, row.contact),
+        channel=Channel(row.channel),
+        everywhere=row.everywhere,
+        scope=row.scope,
+        fact=row.fact,
+        source=row.source,
+        since=row.effective_at,
+        until=row.until,
+        entry_id=row.entry_id,
+    )

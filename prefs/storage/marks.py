@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
-from prefs.storage.people import insert_new
+from prefs.storage.people import add_new, insert_new
 from prefs.storage.tables import meta
 
 
@@ -19,6 +19,16 @@ def write(connection: Connection, name: str, moment: datetime) -> None:
     key = f"mark:{name}"
     connection.execute(insert_new(connection, meta), {"name": key, "value": moment.isoformat()})
     connection.execute(update(meta).where(meta.c.name == key).values(value=moment.isoformat()))
+
+
+def begin(connection: Connection, name: str, moment: datetime) -> bool:
+    """Set a mark that is not set; False where it was. Of several processes one hears True."""
+    return add_new(connection, meta, {"name": f"mark:{name}", "value": moment.isoformat()})
+
+
+def end(connection: Connection, name: str) -> bool:
+    """Take a mark away; False where there was none."""
+    return connection.execute(delete(meta).where(meta.c.name == f"mark:{name}")).rowcount == 1
 
 
 def read_position(connection: Connection, name: str) -> int:

@@ -221,6 +221,13 @@ def notices(connection: Connection, numbers: Iterable[int]) -> list[NoticeRow]:
     return [NoticeRow(**row._mapping) for row in connection.execute(query)]
 
 
+def waiting_notices(connection: Connection, provider: str) -> tuple[int, datetime | None]:
+    """Return how many notices a provider was not told once, and since when the oldest of them waits."""
+    mine = (request_notice.c.status == "queued") & (request_notice.c.provider == provider)
+    number, oldest = connection.execute(select(func.count(), func.min(request_notice.c.created_at)).where(mine)).one()
+    return int(number), oldest
+
+
 def _in_tab(tab: str, owner: str) -> ColumnElement[bool]:
     if tab == "answered":
         return privacy_request.c.status.in_(CLOSED)

@@ -62,6 +62,8 @@ class ProviderDouble:
     deactivated: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
     _failures: deque[Failure] = field(default_factory=deque)
+    _silent: set[str] = field(default_factory=set)
+    _back: threading.Event = field(default_factory=threading.Event)
     _opted_out: set[tuple[str, str]] = field(default_factory=set)
 
     def __enter__(self) -> "ProviderDouble":
@@ -72,6 +74,7 @@ class ProviderDouble:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.come_back()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -79,6 +82,16 @@ class ProviderDouble:
     def fail_next(self, provider: str, *, times: int = 1, **how: Any) -> None:
         """Make the next calls to a provider fail."""
         self._failures.extend([Failure(provider, **how)] * times)
+
+    def black_hole(self, provider: str) -> None:
+        """Take calls to a provider and answer none of them, until ``come_back``."""
+        self._back.clear()
+        self._silent.add(provider)
+
+    def come_back(self) -> None:
+        """Answer again; what was called meanwhile was never taken."""
+        self._silent.clear()
+        self._back.set()
 
     def opt_out(self, number: str, sender: str) -> None:
         """Do as if a person had texted STOP to a sender."""
@@ -129,6 +142,9 @@ class ProviderDouble:
             self.requests.append(Seen(request.method, request.url, dict(request.headers), request.get_data()))
             if not _authorised(provider):
                 return _refusal(provider, 401, 20003, "Authentication Error")
+            if provider in self._silent:
+                self._back.wait(timeout=30)
+                return _cut()
             failure = self._failures.popleft() if self._failures and self._failures[0].provider == provider else None
             if failure is None:
                 return view(**path)
