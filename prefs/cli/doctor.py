@@ -1,8 +1,13 @@
 """``prefs doctor``: what is set, what is wrong, and what to do."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from prefs import cli
+
+if TYPE_CHECKING:
+    from prefs.wiring import Services
 
 REVOKE_ALL_DATE = "2027-01-31"
 
@@ -44,27 +49,33 @@ def doctor(new_secrets: bool) -> None:
 
 
 def _problems() -> list[str]:
+    from prefs.wiring import build  # noqa: PLC0415  keeps ``prefs --help`` quick
+
+    made = build(cli.settings())
+    try:
+        return _found(made)
+    finally:
+        made.kit.store.dispose()
+
+
+def _found(made: "Services") -> list[str]:
     from prefs.errors import PrefsError  # noqa: PLC0415  keeps ``prefs --help`` quick
     from prefs.services import replies  # noqa: PLC0415
     from prefs.storage import migrate  # noqa: PLC0415
-    from prefs.storage.base import Store  # noqa: PLC0415
     from prefs.wiring import organisation_of  # noqa: PLC0415
 
-    store = Store(cli.settings().database_url)
+    store = made.kit.store
     try:
         current = migrate.current(store)
     except PrefsError as error:
         return [str(error)]
-    texts = replies.problems(organisation_of(cli.settings()))
+    found = store.durability_problems() + replies.problems(organisation_of(made.settings))
     if current != migrate.head():
-        return [f"the schema is at {current}; run: prefs db upgrade", *store.durability_problems(), *texts]
-    return store.durability_problems() + texts + _late_pushes()
+        return [f"the schema is at {current}; run: prefs db upgrade", *found]
+    return found + _late_pushes(made)
 
 
-def _late_pushes() -> list[str]:
-    from prefs.wiring import build  # noqa: PLC0415  keeps ``prefs --help`` quick
-
-    made = build(cli.settings())
+def _late_pushes(made: "Services") -> list[str]:
     now = made.kit.now()
     return [
         f"{one.provider} has not taken opt-outs for {int((now - one.since).total_seconds() // 60)} minutes, "
