@@ -21,6 +21,7 @@ from prefs.services.backlog import Backlog
 from prefs.services.catalogue import Catalogues
 from prefs.services.certificates import Certificates
 from prefs.services.confirming import Confirming
+from prefs.services.consent_rows import ConsentRows
 from prefs.services.contact_choices import ContactChoices
 from prefs.services.contacts import Contacts
 from prefs.services.decisions import Decisions, Receipts
@@ -222,7 +223,7 @@ def build(settings: Settings, *, now: Clock = utc_now, passwords: Passwords | No
     preferences = Preferences(kit, errands)
     stop_page = StopPage(kit, errands)
     retention = Retention(kit)
-    imports = Imports(kit, hash_lists, settings.data_dir / "imports")
+    imports = Imports(kit, hash_lists, ConsentRows(kit), settings.data_dir / "imports")
     exports = Exports(kit)
     export_desk = ExportDesk(kit, exports, settings.data_dir / "exports")
     daily: dict[str, Callable[[dict[str, Any]], None]] = {

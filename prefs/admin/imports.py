@@ -1,5 +1,9 @@
-"""Import opt-outs from a file: choose, match, check, import, and the report (ux.md A5; contract D31)."""
+"""Import opt-outs from a file: choose, match, check, import, and the report (ux.md A5; contract D31).
 
+People who agreed go the same way, with one step more: a second person looks at the list first.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,24 +14,21 @@ from prefs.admin.access import allowed, allowed_upload, i_may, me
 from prefs.admin.forms import Form
 from prefs.admin.frame import bp, go, say, say_many, show
 from prefs.admin.paging import ROWS, paged
-from prefs.domain.formats import BY_NAME, FORMATS
+from prefs.domain.agreed import EXAMPLE as CONSENTS_EXAMPLE
+from prefs.domain.formats import BY_NAME, CONSENTS, FORMATS, of_import
 from prefs.domain.ladder import CHANNEL_NAMES
 from prefs.domain.references import import_reference, read_import
-from prefs.domain.roles import Right
-from prefs.domain.terms import Channel, MessageClass
+from prefs.domain.roles import RIGHTS, Right
+from prefs.domain.terms import Channel, ConsentKind, MessageClass
 from prefs.edge import MB, body_limit, services
 from prefs.errors import InvalidInput, NotFound
-from prefs.services.import_wizard import LARGEST, Choice, Draft
+from prefs.services.import_wizard import CONSENT_IMPORT, LARGEST, STOPS, Choice, Draft
+from prefs.services.imports import KEPT_FOR
 from prefs.storage.imports import DONE, FAILED, QUEUED, RUNNING, UNDOING, UNDONE, Import
 from prefs.storage.tables import from_microseconds, to_microseconds
 
 STEPS = ("Choose a file", "Match columns", "Check", "Import")
 EVERY_SECONDS = 20
-STOPS, CONSENTS = "stops", "consents"
-NO_CONSENTS = (
-    "Consents cannot be imported from a file here: each needs its own proof, and a second person who agrees. "
-    "Record them one by one with their proof (POST /v1/consents)."
-)
 STATUS_WORDS = {
     QUEUED: ("na", "Waiting"),
     RUNNING: ("na", "Running"),
@@ -35,6 +36,11 @@ STATUS_WORDS = {
     FAILED: ("no", "Stopped"),
     UNDOING: ("na", "Being undone"),
     UNDONE: ("no", "Undone"),
+}
+CONSENT_WORDS: dict[str, str] = {
+    ConsentKind.EXPRESS: "Said yes",
+    ConsentKind.SOFT_OPT_IN: "Is a customer, and could refuse",
+    ConsentKind.IMPLIED: "Implied, for a time",
 }
 EXAMPLE = "email\nada@example.com\nbo@example.org\n"
 
@@ -45,6 +51,8 @@ _MENDS = {
     "people who opted out and choose “any list of addresses, one a row”, or choose the tool it comes from.",
     "ambiguous_column": "Several columns hold addresses. Choose one, or choose what the addresses are for.",
     "no_column": "No column holds addresses. Choose the one that does.",
+    "consents": "These are the columns of people who agreed. Choose “People who agreed”, or leave out the columns "
+    "about agreeing.",
     "wrong_hash": "The hashes in this file are longer or shorter than its kind has. Choose the other kind of hashes.",
 }
 
@@ -99,6 +107,14 @@ def import_example() -> ResponseReturnValue:
     return Response(EXAMPLE, mimetype="text/csv", headers=headers)
 
 
+@bp.get("/imports/consents.csv")
+@allowed(Right.IMPORT_CONSENTS)
+def consents_example() -> ResponseReturnValue:
+    """Send a small list of people who agreed."""
+    headers = {"Content-Disposition": 'attachment; filename="people-who-agreed.csv"'}
+    return Response(CONSENTS_EXAMPLE, mimetype="text/csv", headers=headers)
+
+
 @bp.get("/imports/<draft>/match")
 @allowed(Right.IMPORT_STOPS)
 def match_columns(draft: str) -> ResponseReturnValue:
@@ -116,8 +132,8 @@ def check_rows(draft: str) -> ResponseReturnValue:
     if request.form.get("act") == "look":
         return _match(form, kept, choice)
     rows = form.chosen("rows", (STOPS, CONSENTS), say("Choose what these rows are"))
-    if rows == CONSENTS:
-        form.problem("rows", say(NO_CONSENTS))
+    if rows == CONSENTS and not i_may(Right.IMPORT_CONSENTS):
+        form.problem("rows", f"{say('Consents need proof for each row.')} {say(RIGHTS[Right.IMPORT_CONSENTS].refusal)}")
     problem = services().import_wizard.look(kept, choice).problem
     if problem is not None:
         form.problem(_field(problem), say(_mend(problem)))
@@ -137,7 +153,7 @@ def import_check(draft: str) -> ResponseReturnValue:
         return go("admin.match_columns", draft=kept.id)
     found = services().imports.view(kept.check)
     kinds = services().import_wizard.reject_kinds(found)
-    return show("imports/check.html", draft=kept, kinds=kinds, **_shown(found))
+    return show("imports/check.html", draft=kept, kinds=kinds, agreed=_agreed(found), **_shown(found))
 
 
 @bp.post("/imports/<draft>/check")
@@ -145,10 +161,66 @@ def import_check(draft: str) -> ResponseReturnValue:
 def start_import(draft: str) -> ResponseReturnValue:
     """Start the import."""
     kept = services().import_wizard.draft(draft, me().actor)
+    if kept.choice.rows == CONSENTS:
+        return go("admin.consents_form", draft=kept.id)
     found = services().import_wizard.run(kept)
     if kept.run is None:
         services().audit.note(me().actor, "import_started", import_reference(found.id), format=found.format)
     return go("admin.import_run", reference=import_reference(found.id))
+
+
+@bp.get("/imports/<draft>/consents")
+@allowed(Right.IMPORT_CONSENTS, fresh=True)
+def consents_form(draft: str) -> ResponseReturnValue:
+    """Say what importing consents would do, and how far the question to a second person is."""
+    kept = services().import_wizard.draft(draft, me().actor)
+    if kept.check is None:
+        return go("admin.match_columns", draft=kept.id)
+    if kept.run is not None:
+        return go("admin.import_run", reference=import_reference(kept.run))
+    found = services().imports.view(kept.check)
+    if found.status in {QUEUED, RUNNING}:
+        return go("admin.import_check", draft=kept.id)
+    question = services().import_wizard.consent_question(kept)
+    current = question if question and question.what["check"] == kept.check else None
+    until = kept.uploaded_at + KEPT_FOR
+    return show("imports/consents.html", draft=kept, question=current, until=until, **_shown(found))
+
+
+@bp.post("/imports/<draft>/consents")
+@allowed(post=Right.IMPORT_CONSENTS, fresh=True)
+def import_consents(draft: str) -> ResponseReturnValue:
+    """Ask a second person, or do what they agreed to."""
+    kept, act = services().import_wizard.draft(draft, me().actor), Form().text("act")
+    if act == "ask":
+        services().import_wizard.ask_consents(kept, me())
+        return go("admin.consents_form", draft=kept.id)
+    found = services().import_wizard.run_consents(kept, me())
+    if kept.run is None:
+        services().audit.note(me().actor, "import_started", import_reference(found.id), format=found.format)
+    return go("admin.import_run", reference=import_reference(found.id))
+
+
+@bp.get("/imports/asked/<int(max=999999999999):number>")
+@allowed(Right.IMPORT_CONSENTS)
+def asked_consents(number: int) -> ResponseReturnValue:
+    """Show a second person what a list of people who agreed holds, addresses masked."""
+    question = services().approvals.read(number)
+    if question.kind != CONSENT_IMPORT:
+        raise NotFound(say("There is no such question."))
+    names = {user.actor: user.email for user in services().team.everyone()}
+    mine = question.asked_by == me().actor
+    return show(
+        "imports/asked.html",
+        question=question,
+        what=question.what,
+        agreed=_named_agreed(question.what["agreed"]),
+        by=names.get(question.asked_by, question.asked_by),
+        may_decide=question.status == "waiting" and not mine,
+        mine=mine,
+        kinds=CONSENT_WORDS,
+        topics=_topic_names(),
+    )
 
 
 @bp.get("/imports/<reference>/run")
@@ -190,7 +262,8 @@ def import_rejects(reference: str) -> ResponseReturnValue:
     path = services().imports.rejects(found.id)
     if path is None or not _may_take_rejects(found):
         raise NotFound(say("These rows are gone, or somebody else sent them. Rows are kept for a day."))
-    services().audit.note(me().actor, "import_rejects_taken", reference, rows=found.invalid)
+    rows = found.invalid + found.refused
+    services().audit.note(me().actor, "import_rejects_taken", reference, rows=rows)
     return send_file(path.absolute(), "text/csv", as_attachment=True, download_name=f"{reference}-not-imported.csv")
 
 
@@ -246,7 +319,9 @@ def _match(form: Form, draft: Draft, choice: Choice, status: int = 200) -> Respo
         choice=choice,
         look=look,
         problem=say(_mend(look.problem)) if look.problem else "",
-        rows=request.form.get("rows", ""),
+        rows=request.form.get("rows", "") or draft.choice.rows,
+        topics=[("", say("What the column “topic” says")), *((one.slug, one.name) for one in topics)],
+        consents=look.format is not None and look.format.name == CONSENTS,
         steps=STEPS,
         formats=[("", say("Found by its columns")), *((one.name, one.tool) for one in FORMATS)],
         channels=[("", say("What the file says")), *((str(one), CHANNEL_NAMES[one]) for one in Channel)],
@@ -267,7 +342,10 @@ def _match(form: Form, draft: Draft, choice: Choice, status: int = 200) -> Respo
 def _choice() -> Choice:
     """Return what the form says; anything that is not offered counts as not said."""
     format_, channel = request.form.get("format", ""), request.form.get("channel", "")
+    rows, topic = request.form.get("rows", ""), request.form.get("topic", "")
     return Choice(
+        rows=rows if rows in {STOPS, CONSENTS} else "",
+        topic=topic if topic in set(services().imports.consents.topics().values()) else None,
         format=format_ if format_ in BY_NAME else None,
         channel=Channel(channel) if channel in set(Channel) else None,
         column=request.form.get("column", "")[:200] or None,
@@ -282,7 +360,7 @@ def _mend(problem: InvalidInput) -> str:
 
 
 def _field(problem: InvalidInput) -> str:
-    return problem.field if problem.field in {"format", "channel", "column", "scope"} else "format"
+    return problem.field if problem.field in {"format", "channel", "column", "scope", "rows"} else "format"
 
 
 def _shown(found: Import) -> dict[str, Any]:
@@ -294,8 +372,9 @@ def _shown(found: Import) -> dict[str, Any]:
     return {
         "found": found,
         "reference": import_reference(found.id),
-        "name": found.options.get("name") or BY_NAME[found.format].tool,
-        "tool": BY_NAME[found.format].tool,
+        "name": found.options.get("name") or of_import(found.format).tool,
+        "tool": of_import(found.format).tool,
+        "second": names.get(found.options.get("approved_by") or "", ""),
         "by": names.get(found.actor, found.actor),
         "running": found.status in {QUEUED, RUNNING},
         "refresh": EVERY_SECONDS if found.status in {QUEUED, RUNNING, UNDOING} and "still" not in request.args else 0,
@@ -310,19 +389,34 @@ def _shown(found: Import) -> dict[str, Any]:
 def _heading(found: Import) -> str:
     """Return the result in one line (ux.md A5)."""
     imported = say_many("%(num)s row imported", "%(num)s rows imported", found.added + found.already)
+    if found.status == UNDONE and found.are_consents:
+        return say_many("Undone: %(num)s consent ended", "Undone: %(num)s consents ended", found.lifted)
     if found.status == UNDONE:
         return say_many("Undone: %(num)s opt-out removed", "Undone: %(num)s opt-outs removed", found.lifted)
     if found.status == UNDOING:
         return say("This import is being undone")
     if found.status == FAILED:
         return say("The import stopped. %(imported)s", imported=imported)
-    if not found.invalid:
-        return imported
-    return f"{imported}, {say_many('%(num)s was not', '%(num)s were not', found.invalid)}"
+    left = found.invalid + found.refused
+    return f"{imported}, {say_many('%(num)s was not', '%(num)s were not', left)}" if left else imported
+
+
+def _agreed(found: Import) -> list[tuple[str, str, int]]:
+    """Return what the rows of a list of people who agreed say, in words: topic, kind, number."""
+    return _named_agreed(services().imports.agreed(found.id)) if found.are_consents else []
+
+
+def _named_agreed(counted: Iterable[Sequence[Any]]) -> list[tuple[str, str, int]]:
+    topics = _topic_names()
+    return [(topics.get(topic, topic), say(CONSENT_WORDS[kind]), number) for topic, kind, number in counted]
+
+
+def _topic_names() -> dict[str, str]:
+    return {one.slug: one.name for one in services().kit.catalogue.topics}
 
 
 def _percent(number: int, found: Import) -> str:
-    return f"{number * 100 / max(1, found.invalid):.0f}%"
+    return f"{number * 100 / max(1, found.invalid + found.refused):.0f}%"
 
 
 def _row(found: Import) -> dict[str, Any]:

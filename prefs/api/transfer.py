@@ -38,17 +38,25 @@ def start_import(upload: Upload) -> Reply:
 @endpoint("suppress", answer="The import: status, counts, a link to the rows that could not be imported")
 def read_import(number: str) -> Reply:
     """How far an import is, and what it did."""
-    return Reply(_import(services().imports.view(number)))
+    return Reply(_import(_found(number)))
 
 
 @bp.get("/imports/<number>/rejects")
 @endpoint("suppress", answer="The rejected rows as CSV: the caller's columns, what is wrong, how to fix it")
 def read_rejects(number: str) -> Reply:
     """The rows that could not be imported, for a day."""
-    path = services().imports.rejects(number)
+    path = services().imports.rejects(_found(number).id)
     if path is None:
         raise NotFound("No row was refused, or the rows were kept for a day and are gone.")
     return Reply(file=path)
+
+
+def _found(number: str) -> Import:
+    """Return an import of stops: what people agreed to is the console's alone (contract D31). Raises ``NotFound``."""
+    found = services().imports.view(number)
+    if found.are_consents:
+        raise NotFound("There is no import with this id.")
+    return found
 
 
 def _import(found: Import) -> dict[str, Any]:

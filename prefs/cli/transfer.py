@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prefs import cli
-from prefs.domain.formats import BY_NAME, FORMATS, HEX_DIGITS, UNSUPPORTED
+from prefs.domain.formats import BY_NAME, CONSENTS, FORMATS, HEX_DIGITS, NO_CONSENTS, UNSUPPORTED, of_import
 from prefs.domain.terms import Channel, Reason
+from prefs.errors import InvalidInput
 
 if TYPE_CHECKING:
     from prefs.storage.imports import Import
@@ -53,10 +54,19 @@ def bar(label: str) -> Iterator[Callable[[str, float], None]]:
         yield tell
 
 
+class Formats(click.Choice[str]):
+    """The formats by name; consents are told where they belong (contract D31)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == CONSENTS:
+            raise InvalidInput(NO_CONSENTS, field="format")
+        return str(super().convert(value, param, ctx))
+
+
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--channel", type=CHANNELS, help="What the addresses are for; known where the format says it.")
-@click.option("--format", "format_", type=click.Choice(["auto", *BY_NAME]), default="auto", show_default=False)
+@click.option("--format", "format_", type=Formats(["auto", *BY_NAME]), default="auto", show_default=False)
 @click.option("--scope", default="all", show_default=True, help="How far each opt-out reaches: all, topic:SLUG, …")
 @click.option("--column", help="The column of addresses, where it is not clear.")
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
@@ -96,7 +106,7 @@ def import_list(
         dry_run=dry_run,
     )
     started = made.begin(request)
-    click.echo(f"{started.id}: {BY_NAME[started.format].tool}", err=True)
+    click.echo(f"{started.id}: {of_import(started.format).tool}", err=True)
     try:
         with bar("Importing") as tell:
             found = made.advance(started.id, progress=tell)
@@ -151,7 +161,7 @@ def show(number: str, as_json: bool) -> None:
     made = cli.services().imports
     found = made.view(number)
     if not as_json:
-        click.echo(f"{found.id} {found.status}, {BY_NAME[found.format].tool}, by {found.actor}", err=True)
+        click.echo(f"{found.id} {found.status}, {of_import(found.format).tool}, by {found.actor}", err=True)
     _report(found, made.rejects(number), as_json=as_json)
 
 

@@ -6,6 +6,7 @@ says somebody is subscribed is passed over (reliability.md R5, V49).
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +18,8 @@ WHAT, HOW = "what_is_wrong", "how_to_fix"
 
 OWN = "prefs"
 PLAIN, MD5, SHA256, REGISTRY = "plain", "md5", "sha256", "dnc-registry"
+CONSENTS = "consents"
+NO_CONSENTS = "Consents are imported in the console only, with proof for each row and a second person."
 HEX_DIGITS = {MD5: 32, SHA256: 64}
 
 
@@ -371,6 +374,9 @@ FORMATS: tuple[Format, ...] = (
 
 BY_NAME = {one.name: one for one in FORMATS}
 
+AGREED = _format(CONSENTS, "people who agreed", _HASHES, "kind|agreed_at|source", otherwise=IGNORE, address=())
+"""No list of stops, so no row of the table: ``domain.agreed`` reads it, and only the console asks for it (D31)."""
+
 UNSUPPORTED: dict[str, str] = {
     "ActiveCampaign": "No page names its export's columns. Export the unsubscribed contacts alone and import the "
     "column of addresses with --format plain.",
@@ -389,9 +395,21 @@ _ABOUT_CONSENT = re.compile(
 
 def named(name: str) -> Format:
     """Return a format by name. Raises ``InvalidInput`` that lists the names."""
+    if name == CONSENTS:
+        raise InvalidInput(NO_CONSENTS, field="format", code=CONSENTS)
     if name not in BY_NAME:
         raise InvalidInput(f"Formats are: auto, {', '.join(BY_NAME)}.", field="format")
     return BY_NAME[name]
+
+
+def of_import(name: str) -> Format:
+    """Return the format an import was read in."""
+    return AGREED if name == CONSENTS else BY_NAME[name]
+
+
+def are_agreements(header: Iterable[str]) -> bool:
+    """True where the columns (lower-case names) are those of people who agreed."""
+    return AGREED.needs <= set(header)
 
 
 def recognise(header: tuple[str, ...]) -> Format | None:
@@ -402,6 +420,8 @@ def recognise(header: tuple[str, ...]) -> Format | None:
             column about consent that no format explains; the message says what to do.
     """
     names = frozenset(header)
+    if are_agreements(names):
+        raise InvalidInput(NO_CONSENTS, field="format", code=CONSENTS)
     fitting = [one for one in FORMATS if one.needs != {""} and _fits(one, names)]
     most = max((len(one.needs) for one in fitting), default=0)
     best = [one for one in fitting if len(one.needs) == most]

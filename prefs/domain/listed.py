@@ -110,12 +110,7 @@ class Plan:
     def address(self, listed: Listed, default_region: str) -> Address:
         """Return the address of a row. Raises ``RowProblem``; hashes are not addresses."""
         channel = listed.fact.channel or (Channel.EMAIL if "@" in listed.text else Channel.VOICE)
-        if KIND_OF_CHANNEL[channel] is AddressKind.PHONE:
-            _refuse_spoilt(listed.text)
-        try:
-            return parse_address(channel, listed.text, default_region=default_region)
-        except InvalidAddress as error:
-            raise RowProblem(_WRONG.get(error.code, "Not an address"), str(error)) from error
+        return address_in(listed.text, channel, default_region)
 
     def digest(self, listed: Listed) -> str:
         """Return what the keyed hash of a hash-only row is made from (contract D34). Raises ``RowProblem``."""
@@ -128,6 +123,16 @@ class Plan:
                 f"Each row of this list is one hash of {digits} hexadecimal digits.",
             )
         return f"{self.format.name}:{text.lower()}"
+
+
+def address_in(text: str, channel: Channel, default_region: str) -> Address:
+    """Return the address in a cell. Raises ``RowProblem``."""
+    if KIND_OF_CHANNEL[channel] is AddressKind.PHONE:
+        _refuse_spoilt(text)
+    try:
+        return parse_address(channel, text, default_region=default_region)
+    except InvalidAddress as error:
+        raise RowProblem(_WRONG.get(error.code, "Not an address"), str(error)) from error
 
 
 def make_plan(

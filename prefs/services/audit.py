@@ -59,6 +59,7 @@ ACTIONS: dict[str, str] = {
     "import_checked": "Checked a file before its import",
     "import_rejects_taken": "Downloaded rows that could not be imported",
     "import_started": "Started an import",
+    "consents_imported": "Imported consents a second person approved",
     "import_undone": "Undid an import",
     "exported": "Exported",
     "export_taken": "Downloaded an export",

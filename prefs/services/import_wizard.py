@@ -11,14 +11,16 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from prefs.domain.address import masked_text
-from prefs.domain.formats import HOW, OWN, REGISTRY, WHAT, Format
+from prefs.domain.agreed import WHEN, Agreed, AgreedPlan
+from prefs.domain.formats import CONSENTS, HOW, OWN, REGISTRY, WHAT, Format, are_agreements
 from prefs.domain.ladder import CHANNEL_NAMES
-from prefs.domain.listed import Plan, read_time, tidy
+from prefs.domain.listed import Plan, RowProblem, read_time, tidy
 from prefs.domain.references import import_reference
 from prefs.domain.terms import Channel
 from prefs.errors import Conflict, InvalidInput, NotFound
@@ -26,7 +28,7 @@ from prefs.services import audit
 from prefs.services.approvals import Approval, Approvals
 from prefs.services.imports import ImportRequest, Imports
 from prefs.services.kit import Kit
-from prefs.services.listfile import as_lines, lay_out
+from prefs.services.listfile import as_lines, lay_out, repairer
 from prefs.storage.imports import DONE, FAILED, Import
 from prefs.storage.staff import StaffUser
 
@@ -34,11 +36,13 @@ MB = 1024 * 1024
 LARGEST = 256 * MB
 """Bytes a browser may send: some ten million addresses. What is larger goes by ``prefs import``."""
 
-UNDO = "import_undo"
+UNDO, CONSENT_IMPORT = "import_undo", "consent_import"
+STOPS = "stops"
 UNKNOWN_WORD = "A word about consent that we do not know"
 _NOT_KNOWN = " is not known to say "
 _IN_WORDS_OF_THE_PAGE = ("--format plain", "choose “any list of addresses, one a row”")
 MOST_KINDS = 12
+_EXAMPLES, _LONGEST_PROOF = 10, 300
 _FIRST_VALUES, _MOST_COLUMNS, _LONGEST_NAME, _LONGEST_VALUE = 2, 40, 100, 60
 _DRAFT = re.compile(r"up_[0-9a-f]{24}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -47,8 +51,13 @@ _NOT_PRINTED = re.compile(r"[^\x20-\x7e\xa0-\uffff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What staff say about a file; None is worked out from it."""
+    """What staff say about a file; None is worked out from it.
 
+    ``rows`` has no default: ``stops`` or ``consents``. ``topic`` is what everybody agreed to, where no column says it.
+    """
+
+    rows: str = ""
+    topic: str | None = None
     format: str | None = None
     channel: Channel | None = None
     column: str | None = None
@@ -94,6 +103,18 @@ class Look:
     unclear_dates: int
     seen: int
     problem: InvalidInput | None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of a list of people who agreed, its address masked."""
+
+    address: str
+    topic: str
+    kind: str
+    agreed_at: str
+    source: str
+    proof: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +186,8 @@ class ImportWizard:
         """Return what a file's columns are taken for under a choice."""
         path = draft.path.with_name("lines.csv")
         layout = lay_out(path if path.exists() else draft.path)
+        if not choice.rows and are_agreements(tidy(name) for name in layout.header or ()):
+            choice = replace(choice, rows=CONSENTS)
         plan, problem = None, None
         try:
             plan = self.imports.plan(layout, _request(draft.path, draft, choice, dry_run=True).options)
@@ -193,15 +216,74 @@ class ImportWizard:
         """Start the import as it was checked; pressed twice it is one.
 
         Raises:
-            Conflict: The check is not finished.
+            Conflict: The check is not finished, or the rows are consents: those go by ``run_consents``.
         """
         if draft.run:
             return self.imports.view(draft.run)
-        if draft.check is None or self.imports.view(draft.check).status != DONE:
-            raise Conflict("Wait for the check to end, then press again.", code="not_checked")
+        self._checked(draft)
+        if draft.choice.rows == CONSENTS:
+            raise Conflict("A list of people who agreed takes a second person.", code="needs_second_person")
         found = self._accept(draft, draft.choice, dry_run=False)
         self._save(replace(draft, run=found.id))
         return found
+
+    def consent_question(self, draft: Draft) -> Approval | None:
+        """Return the newest question to a second person about a list of people who agreed, or None."""
+        return self.approvals.latest(CONSENT_IMPORT, draft.id)
+
+    def ask_consents(self, draft: Draft, by: StaffUser) -> None:
+        """Ask a second person about a list of people who agreed; they see its figures and some rows, masked.
+
+        Raises:
+            Conflict: The check is not finished, or it found nothing to import.
+            InvalidInput: This person may not ask.
+        """
+        found = self._checked(draft)
+        if draft.run or not found.added:
+            raise Conflict("There is nothing in this list to import.", code="nothing_to_import")
+        counts = {name: getattr(found, name) for name in ("added", "already", "refused", "invalid")}
+        about = {"name": draft.name, "agreed": self.imports.agreed(found.id), "rows": self._examples(draft)}
+        self.approvals.ask(by, CONSENT_IMPORT, draft.id, {"check": found.id, **counts, **about})
+
+    def run_consents(self, draft: Draft, by: StaffUser) -> Import:
+        """Import consents as they were checked and a second person approved; pressed twice it is one import.
+
+        The yes is used up first: should the rest fail, a second person is asked again.
+
+        Raises:
+            NeedsSecondPerson: Nobody said yes, or it was used already.
+            Conflict: What was approved is not what was checked last.
+        """
+        if draft.run:
+            return self.imports.view(draft.run)
+        self._checked(draft)
+        with self.kit.store.write() as connection:
+            question = self.approvals.use(connection, CONSENT_IMPORT, draft.id)
+            if question.what["check"] != draft.check:
+                raise Conflict("The file was checked again since. Ask a second person anew.", code="checked_again")
+            audit.note(connection, self.kit.now(), by.actor, "consents_imported", draft.id, approval=question.id)
+        found = self._accept(draft, draft.choice, dry_run=False, approved_by=question.decided_by)
+        self._save(replace(draft, run=found.id))
+        return found
+
+    def _checked(self, draft: Draft) -> Import:
+        found = self.imports.view(draft.check) if draft.check else None
+        if found is None or found.status != DONE:
+            raise Conflict("Wait for the check to end, then press again.", code="not_checked")
+        return found
+
+    def _examples(self, draft: Draft) -> list[dict[str, str]]:
+        """Return the first rows that can be read."""
+        path = draft.path.with_name("lines.csv")
+        layout = lay_out(path if path.exists() else draft.path)
+        plan = self.imports.plan(layout, _request(draft.path, draft, draft.choice, dry_run=True).options)
+        assert isinstance(plan, AgreedPlan)
+        read, repair = plan.reader(), repairer(layout)
+        found = []
+        for cells in layout.sample:
+            with suppress(RowProblem):
+                found.append(asdict(_example(read(repair(list(cells))))))
+        return found[:_EXAMPLES]
 
     def reject_kinds(self, found: Import) -> list[RejectKind]:
         """Return why rows were left out, most frequent first; empty once the rows are gone.
@@ -255,12 +337,12 @@ class ImportWizard:
         except InvalidInput:
             return None
 
-    def _accept(self, draft: Draft, choice: Choice, *, dry_run: bool) -> Import:
+    def _accept(self, draft: Draft, choice: Choice, *, dry_run: bool, approved_by: str | None = None) -> Import:
         """Hand a second name of the file over: the import deletes it, the draft stays."""
         link = self.imports.folder / f"incoming-{secrets.token_hex(12)}"
         os.link(draft.path, link)
         try:
-            return self.imports.accept(_request(link, draft, choice, dry_run=dry_run))
+            return self.imports.accept(_request(link, draft, choice, dry_run=dry_run, approved_by=approved_by))
         finally:
             link.unlink(missing_ok=True)
 
@@ -276,7 +358,9 @@ def _write(path: Path, value: object) -> None:
     fresh.replace(path)
 
 
-def _request(path: Path, draft: Draft, choice: Choice, *, dry_run: bool) -> ImportRequest:
+def _request(
+    path: Path, draft: Draft, choice: Choice, *, dry_run: bool, approved_by: str | None = None
+) -> ImportRequest:
     return ImportRequest(
         path=path,
         actor=draft.actor,
@@ -286,7 +370,16 @@ def _request(path: Path, draft: Draft, choice: Choice, *, dry_run: bool) -> Impo
         column=choice.column,
         dry_run=dry_run,
         name=draft.name,
+        consents=choice.rows == CONSENTS,
+        topic=choice.topic,
+        approved_by=approved_by,
     )
+
+
+def _example(row: Agreed) -> Example:
+    proof = [row.wording or "", *(f"{name}: {value}" for name, value in row.evidence.items())]
+    shown = (masked_text(one)[:_LONGEST_PROOF] for one in (row.source, "; ".join(filter(None, proof))))
+    return Example(_shown(row.text), row.topic, row.kind, f"{row.agreed_at:%Y-%m-%d}", *shown)
 
 
 def _tidy_name(name: str) -> str:
@@ -303,15 +396,17 @@ def _lines(path: Path) -> int:
     return number
 
 
-def _column(place: int, name: str, sample: Sequence[Sequence[str]], plan: Plan | None) -> Column:
+def _column(place: int, name: str, sample: Sequence[Sequence[str]], plan: Plan | AgreedPlan | None) -> Column:
     values = [row[place].strip() if place < len(row) else "" for row in sample[:_FIRST_VALUES]]
     means = _meaning(place, name, plan) if plan else ""
     shown = tuple(masked_text(value)[:_LONGEST_VALUE] or "(empty)" for value in values)
     return Column(masked_text(name)[:_LONGEST_VALUE], shown, means or "Not imported", bool(means))
 
 
-def _meaning(place: int, name: str, plan: Plan) -> str:
+def _meaning(place: int, name: str, plan: Plan | AgreedPlan) -> str:
     """Return what an import takes a column for, or nothing."""
+    if isinstance(plan, AgreedPlan):
+        return plan.meaning(place, name)
     if plan.format.name == REGISTRY:
         return ("Area code", "Number")[place] if place < 2 else ""
     if place == plan.column:
@@ -325,11 +420,12 @@ def _meaning(place: int, name: str, plan: Plan) -> str:
     return ""
 
 
-def _unclear_dates(sample: Sequence[Sequence[str]], plan: Plan | None) -> int:
+def _unclear_dates(sample: Sequence[Sequence[str]], plan: Plan | AgreedPlan | None) -> int:
     """Return how many of the first rows have a date whose day and month could be exchanged, or no date at all."""
-    if plan is None or plan.format.since not in plan.header:
+    since = WHEN if isinstance(plan, AgreedPlan) else plan.format.since if plan else None
+    if plan is None or since is None or since not in plan.header:
         return 0
-    place = plan.header.index(plan.format.since)
+    place = plan.header.index(since)
     cells = [row[place].strip() for row in sample if place < len(row)]
     return sum(bool(cell) and read_time(cell) is None for cell in cells)
 

@@ -3,7 +3,8 @@
 First the file is read and every usable row goes to one of some part files by its key. Then
 each part is merged, sorted, in transactions of its own. Either phase goes on where it stopped:
 the first from the offset in ``state.json``, the second from ``next_part`` (invariant I10). An
-import only adds stops and facts about addresses; it never removes, never opts anyone in.
+import adds stops and facts about addresses; it never removes. Only a list of people who agreed,
+with its proof and a second person's yes, adds consents (contract D31; ``consent_rows``).
 """
 
 import fcntl
@@ -13,6 +14,7 @@ import logging
 import secrets
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,17 +23,19 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection
 
 from prefs.domain.address import parse_address
+from prefs.domain.agreed import AgreedPlan, make_agreed_plan
 from prefs.domain.formats import HEX_DIGITS, HOW, WHAT, named
 from prefs.domain.ledger import Entry, still_in_force
-from prefs.domain.listed import Fact, Listed, Plan, RowProblem, make_plan, read_time, safe_cell
+from prefs.domain.listed import Fact, Plan, RowProblem, make_plan, read_time, safe_cell
 from prefs.domain.reasons import CONTACTABILITY_REASONS
 from prefs.domain.terms import CHANNELS_OF_KIND, KIND_OF_CHANNEL, Act, AddressKind, Channel, Reason
 from prefs.errors import Conflict, InvalidInput, NotFound
+from prefs.services.consent_rows import ConsentRow, ConsentRows, Written, whole_keys
 from prefs.services.hash_lists import HashLists
 from prefs.services.kit import Doing, Kit, act, address_context, bad_address, entry_key, lift, place_of, stop
 from prefs.services.listfile import Layout, as_lines, digest_of, lay_out, read_rows, repairer, written
@@ -62,13 +66,16 @@ _ONE_BY_ONE = 500
 _LOOK_AT_CLOCK = 2_000
 
 Progress = Callable[[str, float], None]
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
     """A file and what the caller says about it; ``format`` None is recognised from the header.
 
-    ``name`` is what the file is called at the caller's; it makes no other import of it.
+    ``name`` is what the file is called at the caller's, ``approved_by`` the second person; neither makes
+    another import of it. ``consents`` is the console's alone: the rows are people who agreed, to ``topic``
+    where no column says it.
     """
 
     path: Path
@@ -79,11 +86,21 @@ class ImportRequest:
     column: str | None = None
     dry_run: bool = False
     name: str | None = None
+    consents: bool = False
+    topic: str | None = None
+    approved_by: str | None = None
 
     @property
     def options(self) -> dict[str, Any]:
         """What makes an import of the same file another import."""
-        return {"channel": self.channel, "format": self.format, "scope": self.scope, "column": self.column}
+        said = {"channel": self.channel, "format": self.format, "scope": self.scope, "column": self.column}
+        return said | ({"consents": True, "topic": self.topic} if self.consents else {})
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What is kept beside them."""
+        kept = {"name": self.name, "approved_by": self.approved_by}
+        return {name: value for name, value in kept.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,7 @@ class _State:
     invalid: int = 0
     ignored: int = 0
     usable: int = 0
+    agreed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -131,6 +149,7 @@ class Imports:
 
     kit: Kit
     hash_lists: HashLists
+    consents: ConsentRows
     folder: Path
 
     def begin(self, request: ImportRequest) -> Import:
@@ -146,7 +165,7 @@ class Imports:
             same = [
                 one
                 for one in imports.of_file(connection, file_hash)
-                if {**_without_name(one.options), "dry_run": one.dry_run} == options
+                if {**_without_notes(one.options), "dry_run": one.dry_run} == options
             ]
         open_one = next((one for one in same if one.status in {QUEUED, RUNNING}), None)
         name = json.dumps([file_hash.hex(), options, len(same)], sort_keys=True)
@@ -169,7 +188,7 @@ class Imports:
                         "id": number,
                         "file_hash": file_hash,
                         "format": plan.format.name,
-                        "options": request.options | ({"name": request.name} if request.name else {}),
+                        "options": request.options | request.notes,
                         "dry_run": request.dry_run,
                         "status": QUEUED,
                         "actor": request.actor,
@@ -235,10 +254,11 @@ class Imports:
         place = self.folder / import_id
         with _alone(place):
             state = _load(place)
+            reading, merging = (_Agreements, _Agreeing) if found.are_consents else (_Reading, _Merging)
             if not state.read:
-                _Reading(self, found, place, state).run(until, tell)
+                reading(self, found, place, state).run(until, tell)
             if state.read:
-                _Merging(self, found, place, state).run(until, tell)
+                merging(self, found, place, state).run(until, tell)
         return self.view(import_id)
 
     def work(self, payload: dict[str, Any]) -> None:
@@ -323,13 +343,31 @@ class Imports:
                 gone += 1
         return gone
 
-    def plan(self, layout: Layout, options: dict[str, Any]) -> Plan:
+    def agreed(self, import_id: str) -> list[tuple[str, str, int]]:
+        """Return how many rows of a list agreed to which topic in which way, most first."""
+        place = self.folder / import_id
+        counted = _load(place).agreed if (place / "state.json").exists() else {}
+        ranked = sorted(counted.items(), key=lambda one: -one[1])
+        return [(*slot.split("\t"), number) for slot, number in ranked]  # type: ignore[misc]
+
+    def plan(self, layout: Layout, options: dict[str, Any]) -> Plan | AgreedPlan:
         """Return how a file will be read. Raises ``InvalidInput`` where the caller has to say more."""
+        channel = Channel(options["channel"]) if options["channel"] else None
+        if options.get("consents"):
+            return make_agreed_plan(
+                layout.header,
+                layout.sample,
+                channel=channel,
+                column=options["column"],
+                topic=options["topic"],
+                topics=self.consents.topics(),
+                now=self.kit.now(),
+            )
         return make_plan(
             layout.header,
             layout.sample,
             format=named(options["format"]) if options["format"] else None,
-            channel=Channel(options["channel"]) if options["channel"] else None,
+            channel=channel,
             scope=self.kit.catalogue.scope_number(options["scope"]),
             spoken=self.kit.catalogue.scope_number,
             column=options["column"],
@@ -387,7 +425,7 @@ class _Reading:
     """The first phase: rows into part files by their keys, what cannot be used into the rejects."""
 
     def __init__(self, service: Imports, found: Import, place: Path, state: _State) -> None:
-        self._kit, self._hash_lists = service.kit, service.hash_lists
+        self._kit, self._hash_lists, self._consents = service.kit, service.hash_lists, service.consents
         self._found, self._place, self._state = found, place, state
         self._path = Path(state.path)
         self._layout = lay_out(self._path)
@@ -414,7 +452,7 @@ class _Reading:
                     if row.problem:
                         raise RowProblem(row.problem, "Mend the row by hand.")
                     if any(cells):
-                        self._take(row.line, read(cells), region)
+                        self._take(row.line, cells, read(cells), region)
                 except RowProblem as problem:
                     self._reject(cells, problem)
                 state.offset, state.line = row.end, row.next_line
@@ -428,14 +466,15 @@ class _Reading:
         self._flush()
         tell("read", state.offset / self._size)
 
-    def _take(self, line: int, listed: Listed | None, region: str) -> None:
+    def _take(self, line: int, _cells: Sequence[str], listed: Any, region: str) -> None:
         if listed is None:
             self._state.ignored += 1
             return
+        plan = cast(Plan, self._plan)
         if self._hashed:
-            key, text = self._kit.address_keys.digest_key(self._plan.digest(listed)), ""
+            key, text = self._kit.address_keys.digest_key(plan.digest(listed)), ""
         else:
-            address = self._plan.address(listed, region)
+            address = plan.address(listed, region)
             key, text = self._kit.address_keys.key(address), address.original
         number = self._facts.get(listed.fact)
         if number is None:
@@ -443,17 +482,19 @@ class _Reading:
             self._state.facts.append(_fact_as_json(listed.fact))
         since = read_time(listed.since) if listed.since else None
         occurred = to_microseconds(since) if since else ""
+        self._put(key, f"{key.hex()}\t{line}\t{number}\t{occurred}\t{text}\n")
+
+    def _put(self, key: bytes, line: str) -> None:
         part = int.from_bytes(key[:4]) * len(self._buckets) >> 32
         self._state.usable += 1
-        self._buckets[part].append(f"{key.hex()}\t{line}\t{number}\t{occurred}\t{text}\n")
+        self._buckets[part].append(line)
 
     def _reject(self, cells: Sequence[str], problem: RowProblem) -> None:
         self._state.invalid += 1
-        header = self._layout.header or tuple(f"column_{at + 1}" for at in range(len(self._layout.sample[0])))
+        header = _header(self._layout)
         if not self._state.rejects and not self._rejects:
             self._rejects.append(written([*header, WHAT, HOW]))
-        own = [*cells[: len(header)], *[""] * (len(header) - len(cells))]
-        self._rejects.append(written([safe_cell(cell) for cell in (*own, problem.what, problem.how)]))
+        self._rejects.append(_rejected(header, cells, problem))
 
     def _parts(self) -> int:
         """Return into how many parts the rows go, from the size of the file and of its first rows."""
@@ -478,14 +519,31 @@ class _Reading:
         _save(self._place, self._state)
 
 
-class _Merging:
+class _Agreements(_Reading):
+    """The first phase of a list of people who agreed."""
+
+    def _take(self, line: int, cells: Sequence[str], listed: Any, region: str) -> None:
+        row = self._consents.line(cast(AgreedPlan, self._plan), listed, cells, line)
+        self._put(bytes.fromhex(row.partition("\t")[0]), row)
+        slot = f"{listed.topic}\t{listed.kind}"
+        self._state.agreed[slot] = self._state.agreed.get(slot, 0) + 1
+
+
+class _Parts(ABC, Generic[Part]):
     """The second phase: each part, sorted by key, into address, ledger and standing."""
 
     def __init__(self, service: Imports, found: Import, place: Path, state: _State) -> None:
         self._service, self._kit = service, service.kit
         self._found, self._place, self._state = found, place, state
-        self._facts = [_fact(one) for one in state.facts]
         self._hashed = found.format in HEX_DIGITS
+
+    @abstractmethod
+    def _prepared(self, part: int) -> Part:
+        """Return a part, read and made ready while the database works on the one before."""
+
+    @abstractmethod
+    def _merge(self, part: int, prepared: Part) -> None:
+        """Merge one part; a part that was interrupted is merged again, and finds its own rows there."""
 
     def run(self, until: float, tell: Progress) -> None:
         """Merge part after part until the last or until the time is over."""
@@ -534,8 +592,30 @@ class _Merging:
         counts = {name: getattr(done, name) for name in ("added", "already", "invalid", "ignored")}
         log.info("import_done", extra={"import": found.id, "format": found.format, "dry_run": found.dry_run, **counts})
 
+    def _lines(self, part: int) -> list[str]:
+        path = _part(self._place, part)
+        return path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
+
+    def _done(self, connection: Connection, part: int, rows: int, added: int = 0) -> None:
+        imports.count(connection, self._found.id, usable=rows, added=added)
+        imports.change(connection, self._found.id, next_part=part + 1)
+
+    def _count(self, connection: Connection, added: int, standing: Sequence[int]) -> None:
+        """Note what this transaction did, in the same transaction; a dry run ends it here and nothing stays."""
+        if self._found.dry_run:
+            raise _DryRun
+        imports.count(connection, self._found.id, added=added)
+        imports.confirm(connection, self._found.id, standing, self._found.first_entry)
+
+
+class _Merging(_Parts["_Prepared"]):
+    """The second phase of a list of stops."""
+
+    def __init__(self, service: Imports, found: Import, place: Path, state: _State) -> None:
+        super().__init__(service, found, place, state)
+        self._facts = [_fact(one) for one in state.facts]
+
     def _merge(self, part: int, prepared: "_Prepared") -> None:
-        """Merge one part; a part that was interrupted is merged again, and finds its own rows there."""
         shared = Shared(self._found.id, self._found.actor, self._found.uploaded_at, self._kit.now())
         added, left = 0, list[int]()
         try:
@@ -554,21 +634,9 @@ class _Merging:
         with self._kit.store.write() as connection:
             self._done(connection, part, prepared.rows, added=added if self._found.dry_run else 0)
 
-    def _done(self, connection: Connection, part: int, rows: int, added: int = 0) -> None:
-        imports.count(connection, self._found.id, usable=rows, added=added)
-        imports.change(connection, self._found.id, next_part=part + 1)
-
-    def _count(self, connection: Connection, added: int, standing: Sequence[int]) -> None:
-        """Note what this transaction did, in the same transaction; a dry run ends it here and nothing stays."""
-        if self._found.dry_run:
-            raise _DryRun
-        imports.count(connection, self._found.id, added=added)
-        imports.confirm(connection, self._found.id, standing, self._found.first_entry)
-
     def _prepared(self, part: int) -> "_Prepared":
         """Return a part sorted and sorted out, with the rows that each plain fact about a new address would get."""
-        path = _part(self._place, part)
-        lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
+        lines = self._lines(part)
         lines.sort()
         plain, odd = _sorted_out(lines)
         pauses = [number for number, fact in enumerate(self._facts) if fact.until is not None]
@@ -682,6 +750,52 @@ class _Merging:
         return replace(entry, entry_key=self._mark(row.key) + entry.entry_key[_MARK:])
 
 
+class _Agreeing(_Parts[list[ConsentRow]]):
+    """The second phase of a list of people who agreed: whoever has opted out by then is refused."""
+
+    def _prepared(self, part: int) -> list[ConsentRow]:
+        return self._service.consents.read(self._lines(part))
+
+    def _merge(self, part: int, prepared: list[ConsentRow]) -> None:
+        added, refused = 0, list[tuple[ConsentRow, RowProblem]]()
+        for rows in whole_keys(prepared, _ONE_BY_ONE):
+            done = self._write(rows)
+            added += done.added
+            refused += done.refused
+        header = _header(lay_out(Path(self._state.path)))
+        lines = [_rejected(header, row.cells, problem) for row, problem in refused]
+        self._refused(part).write_text("".join(lines), "utf-8")
+        with self._kit.store.write() as connection:
+            imports.count(connection, self._found.id, ignored=len(refused))
+            self._done(connection, part, len(prepared) - len(refused), added=added if self._found.dry_run else 0)
+
+    def _write(self, rows: Sequence[ConsentRow]) -> Written:
+        done = Written()
+        try:
+            with self._kit.store.write() as connection:
+                done = self._service.consents.write(connection, self._found, rows)
+                self._count(connection, done.added, done.standing)
+        except _DryRun:
+            pass
+        return done
+
+    def _finish(self) -> None:
+        """Put the refused rows behind those that could not be read; done twice it is done once."""
+        rejects, refused = self._place / "rejects.csv", sorted(self._place.glob("refused-*"))
+        _cut(rejects, self._state.rejects)
+        lines = [text for path in refused if (text := path.read_text("utf-8"))]
+        if lines and not self._state.rejects:
+            lines.insert(0, written([*_header(lay_out(Path(self._state.path))), WHAT, HOW]))
+        if lines:
+            _append(rejects, lines)
+        super()._finish()
+        for path in refused:
+            path.unlink(missing_ok=True)
+
+    def _refused(self, part: int) -> Path:
+        return self._place / f"refused-{part:04}"
+
+
 _MARK = 12
 
 
@@ -757,8 +871,8 @@ def _turns(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
         waiting = later
 
 
-def _without_name(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name != "name"}
+def _without_notes(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in {"name", "approved_by"}}
 
 
 def _fact_as_json(fact: Fact) -> dict[str, Any]:
@@ -773,6 +887,16 @@ def _fact(said: dict[str, Any]) -> Fact:
         said["source"],
         datetime.fromisoformat(said["until"]) if said["until"] else None,
     )
+
+
+def _header(layout: Layout) -> tuple[str, ...]:
+    return layout.header or tuple(f"column_{at + 1}" for at in range(len(layout.sample[0])))
+
+
+def _rejected(header: Sequence[str], cells: Sequence[str], problem: RowProblem) -> str:
+    """Return a row that is not imported, with what is wrong with it and the mend."""
+    own = [*cells[: len(header)], *[""] * (len(header) - len(cells))]
+    return written([safe_cell(cell) for cell in (*own, problem.what, problem.how)])
 
 
 def _part(place: Path, part: int) -> Path:

@@ -345,12 +345,9 @@ class Suppressions:
         topic = self.kit.catalogue.topic(given.topic)
         address = parse_address(given.channel, given.to, default_region=self.kit.default_region)
         now = self.kit.now()
-        _check_kind(given, now)
-        given = replace(given, expires_at=_ends_at(given))
-        proof = {"kind": str(given.kind), "wording": given.wording, "evidence": given.evidence}
-        if given.wording is not None:
-            proof["wording_version"] = hashlib.sha256(given.wording.encode()).hexdigest()[:16]
-        doing = act(given.source, now, key=key, occurred_at=given.occurred_at, actor=actor, proof=proof)
+        check_kind(given, now)
+        given = replace(given, expires_at=ends_at(given))
+        doing = act(given.source, now, key=key, occurred_at=given.occurred_at, actor=actor, proof=proof_of(given))
         with self.kit.store.write() as connection:
             known = open_address(connection, self.kit, address)
             book = ledger.open_book(connection, [known])
@@ -538,7 +535,16 @@ _WANTED_EVIDENCE = {
 }
 
 
-def _check_kind(given: Agreement, now: datetime) -> None:
+def proof_of(given: Agreement) -> dict[str, Any]:
+    """Return what is kept of a consent: its words, their version, and the evidence as it was given."""
+    proof = {"kind": str(given.kind), "wording": given.wording, "evidence": given.evidence}
+    if given.wording is not None:
+        proof["wording_version"] = hashlib.sha256(given.wording.encode()).hexdigest()[:16]
+    return proof
+
+
+def check_kind(given: Agreement, now: datetime) -> None:
+    """Refuse a consent that cannot be, or lacks the evidence its kind needs (contract D12). Raises ``InvalidInput``."""
     if given.kind not in _CALLERS_KINDS:
         raise InvalidInput("A consent is `express`, `implied` or `soft_opt_in`.", field="kind")
     if given.double_opt_in and (given.channel not in _CONFIRMED_BY_PERSON or given.kind is not ConsentKind.EXPRESS):
@@ -554,7 +560,7 @@ def _check_kind(given: Agreement, now: datetime) -> None:
         raise InvalidInput(f"A consent of this kind needs evidence: {wanted}.", field="evidence", code="missing")
 
 
-def _ends_at(given: Agreement) -> datetime | None:
+def ends_at(given: Agreement) -> datetime | None:
     """Return when a consent ends: an implied one by its basis, never later than its caller says (rules.md K-1).
 
     Raises:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from prefs.domain.formats import CONSENTS
 from prefs.domain.ledger import Entry
 from prefs.domain.terms import Act
 from prefs.storage import ledger
@@ -18,7 +19,11 @@ QUEUED, RUNNING, DONE, FAILED, UNDOING, UNDONE = "queued", "running", "done", "f
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An import's row. ``usable`` are the rows of finished parts that said something."""
+    """An import's row. ``usable`` are the rows of finished parts that said something.
+
+    ``ignored`` are rows passed over: in a list of stops, those that say nobody opted out; in one of
+    consents, those whose person has opted out (``refused``).
+    """
 
     id: str
     file_hash: bytes
@@ -44,6 +49,16 @@ class Import:
     def already(self) -> int:
         """Rows of finished parts that said what was on record."""
         return max(0, self.usable - self.added)
+
+    @property
+    def are_consents(self) -> bool:
+        """True for a list of people who agreed."""
+        return self.format == CONSENTS
+
+    @property
+    def refused(self) -> int:
+        """Rows of people who agreed once, and have opted out."""
+        return self.ignored if self.are_consents else 0
 
 
 def read(connection: Connection, import_id: str, *, lock: bool = False) -> Import | None:
@@ -103,7 +118,10 @@ def confirm(connection: Connection, import_id: str, entry_ids: Iterable[int], up
 
 def unconfirmed(connection: Connection, found: Import, after: int, limit: int) -> tuple[list[Entry], int]:
     """Return the next entries an import made, those a later list confirmed left out, and how far was looked."""
-    mine = (ledger_entry.c.id > after) & (ledger_entry.c.id <= found.last_entry) & (ledger_entry.c.act_id == found.id)
+    theirs = ledger_entry.c.act_id == found.id
+    if found.are_consents:  # each row is an act of its own
+        theirs = ledger_entry.c.act_id.startswith(f"{found.id}.", autoescape=True)
+    mine = (ledger_entry.c.id > after) & (ledger_entry.c.id <= found.last_entry) & theirs
     query = select(ledger_entry.c.id).where(mine, ledger_entry.c.act != str(Act.LIFT)).order_by(ledger_entry.c.id)
     numbers = list(connection.execute(query.limit(limit)).scalars())
     kept = set(_confirmed(connection, numbers))

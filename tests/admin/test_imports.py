@@ -160,17 +160,6 @@ def test_what_the_rows_are_has_no_default(world: World) -> None:  # ux.md A5
     assert "Choose what these rows are" in answer.text
 
 
-def test_consents_are_refused_and_told_the_way(world: World) -> None:  # contract D31, V49
-    person = staff(world, Role.PRIVACY)
-
-    answer = person.post(f"{draft(person, LIST)}/match", rows="consents")
-
-    assert answer.status_code == 422
-    assert "each needs its own proof, and a second person" in answer.text
-    world.work()
-    assert world.entries() == []
-
-
 def test_columns_are_shown_with_what_they_mean_and_addresses_masked(world: World) -> None:
     person = staff(world, Role.PRIVACY)
     content = "EmailAddress,SuppressionReason,Origin,CreatedAt\nada@example.com,SpamComplaint,Recipient,03/04/2026\n"

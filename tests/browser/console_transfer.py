@@ -12,8 +12,10 @@ from playwright.sync_api import Page
 from prefs.domain.references import import_reference
 from prefs.domain.roles import Role
 from prefs.services.export_desk import Ordered, Wanted
+from prefs.domain.terms import Channel
 from prefs.services.import_wizard import Choice, Draft
 from prefs.services.imports import ImportRequest
+from prefs.services.suppression import Wish
 from prefs.storage.imports import Import
 from prefs.storage.staff import StaffUser
 from tests.browser.site import Site, press
@@ -35,6 +37,20 @@ def make_list(site: Site, rows: int = 40) -> str:
     number = next(site.numbers)
     good = [f"p{number}-{row}@example.com,ManualSuppression,Customer,0{row % 9 + 1}/04/2026,\n" for row in range(rows)]
     return HEADER + "".join(good) + BROKEN * 2 + "x@y@example.com,ManualSuppression,Customer,2026-04-03,\n"
+
+
+AGREED = "email,topic,kind,agreed_at,source,wording,sale_reference,product_family,refusal_offered_at\n"
+YES = 'booking form,"Yes, tell me about events by email",,,\n'
+
+
+def make_agreed(site: Site) -> str:
+    """Return a list of people who agreed: one has opted out since, some rows have no proof."""
+    number, stopped = next(site.numbers), site.person()
+    site.services.suppressions.add(Wish(channel=Channel.EMAIL, to=stopped, source="letter"))
+    good = [f"q{number}-{row}@example.com,events,express,2026-03-0{row % 9 + 1},{YES}" for row in range(30)]
+    soft = f"r{number}@example.org,product-offers,soft_opt_in,2026-04-03,web shop,,order 1234,check-ups,2026-04-03\n"
+    broken = "lee@example.com,events,express,2026-03-02,booking form,,,,\nkim@example.com,events,,2026-03-02,shop,,,,\n"
+    return f"{AGREED}{''.join(good)}{soft}{stopped},events,express,2026-03-02,{YES}{broken}"
 
 
 def states(at: Callable[..., Go], enter: Enter) -> dict[str, Go]:
@@ -69,11 +85,45 @@ def states(at: Callable[..., Go], enter: Enter) -> dict[str, Go]:
 
     def checked(site: Site, user: StaffUser) -> Draft:
         made = draft(site, user, make_list(site))
-        found = site.services.import_wizard.check(made, Choice())
+        ended(site, site.services.import_wizard.check(made, Choice()))
+        return made
+
+    def agreed(site: Site, user: StaffUser) -> Draft:
+        """Send a list of people who agreed, and wait for the end of its check."""
+        made = draft(site, user, make_agreed(site), "agreed-in-spring.csv")
+        found = site.services.import_wizard.check(made, Choice(rows="consents"))
+        ended(site, found)
+        again: Draft = site.services.import_wizard.draft(made.id, user.actor)
+        return again
+
+    def ended(site: Site, found: Import) -> None:
         end = time.monotonic() + 20
         while site.services.imports.view(found.id).finished_at is None and time.monotonic() < end:
             time.sleep(0.1)  # polls another process's worker; there is nothing to wait on
-        return made
+
+    def consents(path: str, *steps: str) -> Go:
+        """Return the way to a page about a list of people who agreed, as far as ``steps`` go."""
+
+        def go(page: Page, site: Site) -> None:
+            user, wizard = enter(page, site, Role.PRIVACY), site.services.import_wizard
+            made = agreed(site, user)
+            names = {"draft": made.id}
+            if "ask" in steps:
+                wizard.ask_consents(made, user)
+                names["question"] = wizard.consent_question(made).id
+            if "approve" in steps:
+                email = f"second{next(site.numbers)}@staff.example"
+                second = site.services.team.create(email, Role.PRIVACY, by="tests")
+                site.services.approvals.decide(second, names["question"], yes=True)
+            if "run" in steps:
+                found = wizard.run_consents(made, user)
+                ended(site, found)
+                names["import"] = import_reference(found.id)
+            if "other" in steps:
+                enter(page, site, Role.PRIVACY)
+            show(page, site, path.format(**names))
+
+        return go
 
     def imported(site: Site, user: StaffUser) -> Import:
         made = draft(site, user, make_list(site))
@@ -188,6 +238,15 @@ def states(at: Callable[..., Go], enter: Enter) -> dict[str, Go]:
         "import-undo-asked": undo("ask"),
         "import-undo-approved": undo("ask", "approve"),
         "import-undone": undo("undo"),
+        "consents-match": consents("imports/{draft}/match"),
+        "consents-check": consents("imports/{draft}/check"),
+        "consents-ask": consents("imports/{draft}/consents"),
+        "consents-asked": consents("imports/{draft}/consents", "ask"),
+        "consents-second-person": consents("imports/asked/{question}", "ask", "other"),
+        "consents-approvals": consents("approvals", "ask", "other"),
+        "consents-approved": consents("imports/{draft}/consents", "ask", "approve"),
+        "consents-report": consents("imports/{import}/report", "ask", "approve", "run"),
+        "consents-undo": consents("imports/{import}/undo", "ask", "approve", "run"),
         "exports": exports,
         "export-new": at("/admin/exports/new", Role.MARKETING),
         "export-full": at("/admin/exports/full", Role.PRIVACY),
