@@ -42,6 +42,7 @@ SOURCES: dict[str, str] = {
     "email": "Wrote to us",
     "in_person": "Told us in person",
     "import": "Imported from a list",
+    "import-consents": "Imported with its proof, by two people",
 }
 
 _OPTED_OUT: dict[Reason, str] = {

@@ -58,4 +58,5 @@ SOURCE_NAMES: dict[str, str] = {
     "in_person": "In person",
     "console": "Recorded by staff",
     "import": "Import",
+    "import-consents": "Import of consents",
 }

@@ -23,6 +23,7 @@ _PLAIN_EMAIL = re.compile(
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 _IN_TEXT_EMAIL = re.compile(r"([^\s@,;<>\"'])[^\s@,;<>\"']*@")
 _IN_TEXT_HASH = re.compile(r"\b([0-9a-fA-F]{6})[0-9a-fA-F]{26,}\b")
+_IN_TEXT_DAY = re.compile(r"(19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]( [0-2][0-9])?")
 _IN_TEXT_NUMBER = re.compile(r"\+?[0-9](?:[ ().-]{0,2}[0-9]){6,}")
 _TWO_FORMS = ("+52", "+54")
 _SHORT_CODE = re.compile(r"[0-9]{3,6}")
@@ -129,10 +130,17 @@ def masked(address: Address) -> str:
 def masked_text(text: str) -> str:
     """Return a text with what looks like an address in it masked: a cell of somebody's list, a file's name.
 
-    Broken addresses are masked too: ``jo@@example.com`` is shown as ``j••@@example.com``.
+    Broken addresses are masked too: ``jo@@example.com`` is shown as ``j••@@example.com``. A day, like
+    ``2026-04-03``, is no number.
     """
     hidden = _IN_TEXT_HASH.sub(r"\1…", _IN_TEXT_EMAIL.sub(r"\1••@", text))
-    return _IN_TEXT_NUMBER.sub(lambda found: f"••• ••• {re.sub('[^0-9]', '', found[0])[-4:]}", hidden)
+    return _IN_TEXT_NUMBER.sub(_masked_number, hidden)
+
+
+def _masked_number(found: re.Match[str]) -> str:
+    if _IN_TEXT_DAY.fullmatch(found[0]):
+        return found[0]
+    return f"••• ••• {re.sub('[^0-9]', '', found[0])[-4:]}"
 
 
 def calling_code_region_is_eea_or_uk(number: str) -> bool:

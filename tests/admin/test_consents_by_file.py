@@ -110,6 +110,7 @@ def test_a_list_goes_from_the_file_past_a_second_person_to_the_ledger(world: Wor
     assert "a••@example.com" in page
     assert ADA not in page
     assert "Yes, tell me about events" in page
+    assert "2026-03-02, booking form" in page
     assert world.entries() == []
     assert second.post(f"/admin/approvals/{number}", answer="yes").status_code == 303
     reference = run(world, office, path)
@@ -393,6 +394,15 @@ def test_the_columns_are_shown_with_what_they_mean(world: World, office: Staff) 
         assert meaning in page
     assert "2 dates of the first rows cannot be told for sure" in page
     assert "such a row is refused" in page
+
+
+def test_days_are_no_numbers_to_be_masked(world: World, office: Staff) -> None:
+    stopped(world)
+
+    path, check = checked(world, office, people_list(ADA))
+
+    assert "This person has opted out: 2026-11-24" in check
+    assert "2026-03-02" in office.page(f"{path}/match")
 
 
 def test_what_is_on_record_already_is_not_written_again(world: World, office: Staff) -> None:
