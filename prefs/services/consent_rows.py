@@ -85,23 +85,22 @@ class ConsentRows:
         """
         addresses = {row.key: self._address(row.given) for row in rows}
         written = Written()
-        book, known = self._look(connection, addresses)
-        written.refused += self._stopped(book, known, rows)
-        free = [row for row in rows if row.key not in {refused.key for refused, _ in written.refused}]
+        free, _, _ = self._refuse(connection, rows, addresses, written)
         opened = self._open(connection, {row.key: addresses[row.key] for row in free})
         # Asked again under the locks: what was written since the look above is seen here.
-        book, known = self._look(connection, {key: addresses[key] for key in opened})
-        refused = self._stopped(book, known, free)
-        written.refused += refused
-        late = {row.key for row, _ in refused}
-        entries: dict[str, tuple[Doing, Entry]] = {}
-        for key, mine in groupby((row for row in free if row.key not in late), key=attrgetter("key")):
-            facts = _facts(book, known[key])
-            for row in mine:
-                self._agree(book, opened[key], facts, row, found, entries, written)
-        added = ledger.append(connection, book, [entry for _, entry in entries.values()])
-        proven = [entries[one.entry_key][0] for one in added]
-        keep_proofs(connection, self.kit, [(doing, [one.subject]) for doing, one in zip(proven, added, strict=True)])
+        free, book, facts = self._refuse(connection, free, addresses, written)
+        fresh: dict[str, Doing] = {}
+        entries: dict[tuple[object, ...], Entry] = {}
+        for row in free:
+            doing = _doing(row, found, self.kit.now())
+            entry = self._entry(doing, book, opened[row.key], row.given)
+            before = next((fact for fact in facts[row.key] if _says_as_much(fact, entry)), None)
+            if before is not None:
+                written.standing.append(before.entry_id)
+            elif entries.setdefault(_meaning(entry), entry) is entry:
+                fresh[entry.entry_key] = doing
+        added = ledger.append(connection, book, list(entries.values()))
+        keep_proofs(connection, self.kit, [(fresh[one.entry_key], [one.subject]) for one in added])
         written.added = len(added)
         return written
 
@@ -128,26 +127,31 @@ class ConsentRows:
             raise RowProblem("This consent has ended already", "Leave the row out, or ask them anew.")
         return given
 
-    def _agree(
+    def _entry(self, doing: Doing, book: Book, known: KnownAddress, given: Agreement) -> Entry:
+        topic = self.kit.catalogue.topic(given.topic).number
+        at, until = given.occurred_at, given.expires_at
+        return start(doing, book, known.subject, given.channel, topic=topic, kind=given.kind, at=at, until=until)
+
+    def _refuse(
         self,
-        book: Book,
-        known: KnownAddress,
-        facts: Sequence[Standing],
-        row: ConsentRow,
-        found: Import,
-        entries: dict[str, tuple[Doing, Entry]],
+        connection: Connection,
+        rows: Sequence[ConsentRow],
+        addresses: dict[bytes, Address],
         written: Written,
-    ) -> None:
-        doing = _doing(row, found, self.kit.now())
-        topic = self.kit.catalogue.topic(row.given.topic)
-        at, until = row.given.occurred_at, row.given.expires_at
-        kind = row.given.kind
-        entry = start(doing, book, known.subject, row.given.channel, topic=topic.number, kind=kind, at=at, until=until)
-        before = next((fact for fact in facts if _says_as_much(fact, entry)), None)
-        if before is not None:
-            written.standing.append(before.entry_id)
-        elif not any(_same(entry, other) for _, other in entries.values()):
-            entries[entry.entry_key] = (doing, entry)
+    ) -> tuple[list[ConsentRow], Book, dict[bytes, list[Standing]]]:
+        """Note the rows whose address has a stop at this moment; return the others, and what stands about them."""
+        now = self.kit.now()
+        book, known = self._look(connection, {row.key: addresses[row.key] for row in rows})
+        facts = {key: [fact for one in mine for fact in book.standing(one)] for key, mine in known.items()}
+        stops = {key: _stop(standing, now) for key, standing in facts.items()}
+        free = []
+        for row in rows:
+            problem = stops[row.key]
+            if problem is None:
+                free.append(row)
+            else:
+                written.refused.append((row, problem))
+        return free, book, facts
 
     def _address(self, given: Agreement) -> Address:
         return parse_address(given.channel, given.to, default_region=self.kit.default_region)
@@ -167,17 +171,6 @@ class ConsentRows:
     def _open(self, connection: Connection, addresses: dict[bytes, Address]) -> dict[bytes, KnownAddress]:
         wanted = [self.kit.wanted(address) for address in addresses.values()]
         return dict(zip(addresses, people.open_addresses(connection, wanted, self.kit.now()), strict=True))
-
-    def _stopped(
-        self, book: Book, known: dict[bytes, list[KnownAddress]], rows: Sequence[ConsentRow]
-    ) -> list[tuple[ConsentRow, RowProblem]]:
-        now = self.kit.now()
-        stops = {key: _stop(_facts(book, mine), now) for key, mine in known.items()}
-        return [(row, problem) for row in rows if (problem := stops.get(row.key)) is not None]
-
-
-def _facts(book: Book, known: Sequence[KnownAddress]) -> list[Standing]:
-    return [fact for one in known for fact in book.standing(one)]
 
 
 def _stop(facts: Sequence[Standing], now: datetime) -> RowProblem | None:
@@ -201,12 +194,9 @@ def _says_as_much(fact: Standing, entry: Entry) -> bool:
     return strong and lasts and fact.effective_at >= entry.effective_at
 
 
-def _same(one: Entry, other: Entry) -> bool:
-    """True where two rows of a file say the same."""
-    return all(
-        getattr(one, name) == getattr(other, name)
-        for name in ("subject", "channel", "scope", "consent", "effective_at", "until")
-    )
+def _meaning(entry: Entry) -> tuple[object, ...]:
+    """Return what two rows of a file share that say the same."""
+    return (entry.subject, entry.channel, entry.scope, entry.consent, entry.effective_at, entry.until)
 
 
 def _doing(row: ConsentRow, found: Import, now: datetime) -> Doing:

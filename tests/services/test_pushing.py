@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -26,10 +27,25 @@ from tests.staff import staff
 OTHER = "other@example.com"
 
 
-@pytest.fixture(autouse=True)
-def short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait long for a provider that is silent."""
-    monkeypatch.setattr("prefs.providers.sendgrid.TIMEOUT_SECONDS", 0.2)
+@dataclass
+class Outage:
+    """The provider takes calls and answers none; we do not wait long for it meanwhile."""
+
+    double: ProviderDouble
+    patch: pytest.MonkeyPatch
+
+    def begin(self) -> None:
+        self.patch.setattr("prefs.providers.sendgrid.TIMEOUT_SECONDS", 0.2)
+        self.double.black_hole("sendgrid")
+
+    def end(self) -> None:
+        self.double.come_back()
+        self.patch.setattr("prefs.providers.sendgrid.TIMEOUT_SECONDS", 10)
+
+
+@pytest.fixture
+def outage(double: ProviderDouble, monkeypatch: pytest.MonkeyPatch) -> Outage:
+    return Outage(double, monkeypatch)
 
 
 @pytest.fixture
@@ -68,9 +84,9 @@ def needs(world: World) -> str:
 
 
 def test_i17_a_provider_that_is_silent_for_an_hour_hears_of_every_stop_and_ours_governs_meanwhile(
-    pushing: World, double: ProviderDouble, caplog: pytest.LogCaptureFixture
+    pushing: World, double: ProviderDouble, caplog: pytest.LogCaptureFixture, outage: Outage
 ) -> None:
-    double.black_hole("sendgrid")
+    outage.begin()
     stopped(pushing)
     stopped(pushing, OTHER)
 
@@ -88,7 +104,7 @@ def test_i17_a_provider_that_is_silent_for_an_hour_hears_of_every_stop_and_ours_
     assert numbers(pushing)["prefs_push_oldest_seconds"] == 3600
     assert numbers(pushing)["prefs_push_waiting"] == 2
 
-    double.come_back()
+    outage.end()
     minutes(pushing, 11)
 
     assert double.suppressed == [ADA, OTHER]
@@ -122,8 +138,10 @@ def test_a_stop_of_a_topic_goes_to_its_group(pushing: World, double: ProviderDou
     assert pushing.services.pushes.all_untold() == []
 
 
-def test_a_provider_that_is_away_is_asked_less_and_less_often(pushing: World, double: ProviderDouble) -> None:
-    double.black_hole("sendgrid")
+def test_a_provider_that_is_away_is_asked_less_and_less_often(
+    pushing: World, double: ProviderDouble, outage: Outage
+) -> None:
+    outage.begin()
     stopped(pushing)
     minutes(pushing, 59)  # the hour's comparison is not among them
 
@@ -135,7 +153,7 @@ def test_a_provider_that_is_away_is_asked_less_and_less_often(pushing: World, do
 
 
 def test_what_was_taken_before_the_provider_went_away_is_not_sent_again(
-    pushing: World, double: ProviderDouble, monkeypatch: pytest.MonkeyPatch
+    pushing: World, double: ProviderDouble, monkeypatch: pytest.MonkeyPatch, outage: Outage
 ) -> None:
     monkeypatch.setattr("prefs.services.mail_sync._BATCH", 2)
     for number in range(5):
@@ -145,14 +163,14 @@ def test_what_was_taken_before_the_provider_went_away_is_not_sent_again(
 
     def once(self: Any, emails: Any, group: Any) -> None:
         if len(taken) == 1:
-            double.black_hole("sendgrid")
+            outage.begin()
         taken.append(len(emails))
         stop(self, emails, group)
 
     monkeypatch.setattr("prefs.providers.sendgrid.SendGridLists.stop", once)
     minutes(pushing, 1)
     assert pushing.services.pushes.all_untold()[0].number == 3
-    double.come_back()
+    outage.end()
 
     minutes(pushing, 2)
 
@@ -160,12 +178,14 @@ def test_what_was_taken_before_the_provider_went_away_is_not_sent_again(
     assert taken == [2, 2, 1, 2]  # the second two were not taken; one of the first page is looked at again
 
 
-def test_who_came_back_meanwhile_is_neither_told_nor_waits(pushing: World, double: ProviderDouble) -> None:  # I16
-    double.black_hole("sendgrid")
+def test_who_came_back_meanwhile_is_neither_told_nor_waits(
+    pushing: World, double: ProviderDouble, outage: Outage
+) -> None:  # I16
+    outage.begin()
     made = pushing.post("/v1/suppressions", {"channel": "email", "to": ADA}).json
     minutes(pushing, 20)
     pushing.post(f"/v1/suppressions/{made['id']}/lift", {"source": "letter", "evidence": "Letter of today"})
-    double.come_back()
+    outage.end()
 
     minutes(pushing, 10)
 
@@ -173,8 +193,8 @@ def test_who_came_back_meanwhile_is_neither_told_nor_waits(pushing: World, doubl
     assert pushing.services.pushes.all_untold() == []
 
 
-def test_what_came_from_the_provider_waits_for_nobody(pushing: World, double: ProviderDouble) -> None:
-    double.black_hole("sendgrid")
+def test_what_came_from_the_provider_waits_for_nobody(pushing: World, double: ProviderDouble, outage: Outage) -> None:
+    outage.begin()
     pushing.events(pushing.event("unsubscribe"))
 
     minutes(pushing, 20)
@@ -183,12 +203,12 @@ def test_what_came_from_the_provider_waits_for_nobody(pushing: World, double: Pr
 
 
 def test_old_stops_wait_since_pushing_was_switched_on(
-    build_world: Callable[..., World], double: ProviderDouble
+    build_world: Callable[..., World], double: ProviderDouble, outage: Outage
 ) -> None:
     world = with_groups(build_world(**settings(double)))
     stopped(world)
     world.clock.forward(days=30)
-    double.black_hole("sendgrid")
+    outage.begin()
     later = build_world(**settings(double, PREFS_PUSH_SUPPRESSIONS="on"))
     assert later.services.pushes.all_untold() == []
 
@@ -198,7 +218,7 @@ def test_old_stops_wait_since_pushing_was_switched_on(
 
     (late,) = later.services.pushes.late()
     assert (late.number, late.since) == (1, world.clock.at.replace() - (later.clock.at - late.since))
-    double.come_back()
+    outage.end()
     minutes(later, 10)
     assert double.suppressed == [ADA]
 
@@ -259,10 +279,12 @@ def test_the_daily_comparison_finds_what_no_push_ever_passed_on(pushing: World, 
     assert double.suppressed == [ADA]
 
 
-def test_a_deletion_the_provider_was_not_told_of_rings_too(pushing: World, double: ProviderDouble) -> None:
+def test_a_deletion_the_provider_was_not_told_of_rings_too(
+    pushing: World, double: ProviderDouble, outage: Outage
+) -> None:
     pushing.know()
     item = record(pushing, Right.ERASURE)
-    double.black_hole("sendgrid")
+    outage.begin()
     with pushing.services.kit.store.write() as connection:
         from prefs.storage import requests
 
