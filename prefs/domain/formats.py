@@ -396,7 +396,7 @@ _ABOUT_CONSENT = re.compile(
 def named(name: str) -> Format:
     """Return a format by name. Raises ``InvalidInput`` that lists the names."""
     if name == CONSENTS:
-        raise InvalidInput(NO_CONSENTS, field="format", code=CONSENTS)
+        raise InvalidInput(NO_CONSENTS, field="format", code="consents")
     if name not in BY_NAME:
         raise InvalidInput(f"Formats are: auto, {', '.join(BY_NAME)}.", field="format")
     return BY_NAME[name]
@@ -421,7 +421,7 @@ def recognise(header: tuple[str, ...]) -> Format | None:
     """
     names = frozenset(header)
     if are_agreements(names):
-        raise InvalidInput(NO_CONSENTS, field="format", code=CONSENTS)
+        raise InvalidInput(NO_CONSENTS, field="format", code="consents")
     fitting = [one for one in FORMATS if one.needs != {""} and _fits(one, names)]
     most = max((len(one.needs) for one in fitting), default=0)
     best = [one for one in fitting if len(one.needs) == most]

@@ -36,6 +36,7 @@ NOT_OF_THE_API = {
     "store_unavailable",
     "too_many_links",
     # The console and the commands say these.
+    *("checked_again", "no_proof", "nothing_to_import"),
     *("bad_signature", "exists", "extended_before", "last_admin", "needs_approval", "needs_second_person"),
     *("no_certificate", "no_check_needed", "no_file", "no_folder", "no_list", "nobody", "not_a_copy"),
     *("not_a_rectification", "not_a_restriction", "not_an_erasure", "not_answered", "not_empty", "not_liftable"),
