@@ -11,8 +11,8 @@ from playwright.sync_api import Page
 
 from prefs.domain.references import import_reference
 from prefs.domain.roles import Role
-from prefs.services.export_desk import Ordered, Wanted
 from prefs.domain.terms import Channel
+from prefs.services.export_desk import Ordered, Wanted
 from prefs.services.import_wizard import Choice, Draft
 from prefs.services.imports import ImportRequest
 from prefs.services.suppression import Wish
