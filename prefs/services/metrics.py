@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from prefs.domain.ledger import Entry
+from sqlalchemy import Row
+
 from prefs.domain.terms import Source
 
 if TYPE_CHECKING:
@@ -58,17 +59,20 @@ class Metrics:
             for labels, number in counted.items():
                 self._counted[(name, *labels)] += number
 
-    def count_entries(self, entries: Iterable[Entry]) -> None:
-        """Count facts that were sealed; a caller's own source is ``other``, so that labels stay few."""
+    def count_entries(self, rows: Iterable[Row[Any]]) -> None:
+        """Count facts that were sealed, given as they are stored.
+
+        A caller's own source is ``other``, so that labels stay few.
+        """
         sources = frozenset(Source)
         counted: Counter[tuple[str, ...]] = Counter(
             (
-                str(entry.act),
-                str(entry.channel or "any"),
-                str(entry.reason or entry.consent or ""),
-                entry.source if entry.source in sources else "other",
+                row.act,
+                row.channel or "any",
+                row.reason or row.consent or "",
+                row.source if row.source in sources else "other",
             )
-            for entry in entries
+            for row in rows
         )
         self.count("prefs_ledger_entries", counted)
 

@@ -1,7 +1,10 @@
 """Seal the ledger once a second, check it at any time, and serve it as a feed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row
 
 from prefs.domain.ledger import Entry
 from prefs.storage import ledger, seals
@@ -11,7 +14,7 @@ from prefs.storage.seals import GENESIS, Seal
 AT_ONCE = 5_000
 
 
-def _to_nobody(_entries: list[Entry]) -> None:
+def _to_nobody(_rows: Sequence[Row[Any]]) -> None:
     """Tell nobody."""
 
 
@@ -26,16 +29,20 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """The use cases of the chain. ``heard`` is told of entries once they are sealed: of each once, on one host."""
+    """The use cases of the chain. ``heard`` is told of entries once they are sealed: of each once, on one host.
+
+    It gets them as they are stored (``ledger.stored_after``).
+    """
 
     store: Store
-    heard: Callable[[list[Entry]], None] = _to_nobody
+    heard: Callable[[Sequence[Row[Any]]], None] = _to_nobody
 
     def seal(self) -> Seal:
         """Seal what was committed since the last time, and return the newest seal.
 
-        No writer is under way while the lock is held alone, so every lower number is settled
-        and nothing is skipped (invariant I18).
+        Everything up to a position is settled once no writer is under way, and nothing is skipped
+        (invariant I18). The lock is held alone only to see that and to store the seal, not while
+        entries are read and hashed. Of two that seal at once, one stores nothing.
 
         Raises:
             StoreUnavailable: The database is away.
@@ -44,14 +51,22 @@ class Sealing:
             last = seals.newest(connection)
             if ledger.position(connection) <= last.last_entry:
                 return last
+        settled = self._settled()
+        with self.store.read() as connection:
+            rows = ledger.stored_after(connection, last.last_entry, AT_ONCE, up_to=settled)
+        made = seals.chained(last, rows)
         with alone(self.store) as connection:
-            last = seals.newest(connection)
-            entries = ledger.after(connection, last.last_entry, AT_ONCE)
-            made = seals.chained(last, entries)
-            if made != last:
-                seals.add(connection, made, self.store.now())
-        self.heard(entries)
+            found = seals.newest(connection)
+            if found != last or made == last:
+                return found
+            seals.add(connection, made, self.store.now())
+        self.heard(rows)
         return made
+
+    def _settled(self) -> int:
+        """Return a position up to which no number can still appear. SQLite has one writer: what is seen is all."""
+        with self.store.read() if self.store.is_sqlite else alone(self.store) as connection:
+            return ledger.position(connection)
 
     def verify(self) -> Verified:
         """Lay the chain again from the first entry and compare it with every seal."""
@@ -60,14 +75,15 @@ class Sealing:
             expected = {one.last_entry: one for one in seals.every(connection)}
             last_sealed = max(expected, default=0)
             state = Seal(0, 0, GENESIS)
-            while entries := ledger.after(connection, state.last_entry, AT_ONCE):
-                for entry in entries:
-                    state = seals.chained(state, [entry])
-                    sealed = expected.pop(entry.id, None)
+            end = ledger.position(connection)
+            while rows := ledger.stored_after(connection, state.last_entry, AT_ONCE, up_to=end):
+                for row in rows:
+                    state = seals.chained(state, [row])
+                    sealed = expected.pop(row.id, None)
                     if sealed is not None and sealed != state:
-                        found.problems.append(f"the ledger was changed at or before entry {entry.id}")
+                        found.problems.append(f"the ledger was changed at or before entry {row.id}")
                         return found
-                    found.unsealed += entry.id > last_sealed
+                    found.unsealed += row.id > last_sealed
             found.entries = state.entries
         if expected:
             found.problems.append(f"entries up to {max(expected)} were sealed and are gone")

@@ -206,6 +206,13 @@ def after(connection: Connection, number: int, limit: int) -> list[Entry]:
     return [_entry(row) for row in connection.execute(query)]
 
 
+def stored_after(connection: Connection, number: int, limit: int, *, up_to: int) -> Sequence[Row[Any]]:
+    """Return up to ``limit`` entries behind a position as they are stored: ``id``, then ``COLUMNS``; oldest first."""
+    query = f"SELECT id, {', '.join(COLUMNS)} FROM ledger_entry WHERE id > {{}} AND id <= {{}} ORDER BY id LIMIT {{}}"
+    marks = ("?",) * 3 if connection.dialect.name == "sqlite" else ("%s",) * 3
+    return connection.exec_driver_sql(query.format(*marks), (number, up_to, limit)).all()
+
+
 def stops(
     connection: Connection,
     *,

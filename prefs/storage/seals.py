@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
-from prefs.domain.ledger import Entry
 from prefs.storage.ledger import COLUMNS
-from prefs.storage.tables import ledger_entry, seal
+from prefs.storage.tables import UtcDateTime, from_microseconds, ledger_entry, seal
 
 GENESIS = hashlib.sha256(b"prefs ledger chain 1").digest()
 
@@ -64,11 +64,17 @@ def add(connection: Connection, made: Seal, now: datetime) -> None:
     connection.execute(insert(seal), values)
 
 
-def chained(start: Seal, entries: Iterable[Entry]) -> Seal:
-    """Return the seal behind these entries, which follow ``start`` in ledger order."""
+def chained(start: Seal, rows: Iterable[Sequence[Any]]) -> Seal:
+    """Return the seal behind these rows (``ledger.stored_after``), which follow ``start`` in ledger order."""
     last, number, digest = start.last_entry, start.entries, start.digest
-    for entry in entries:
-        plain = [entry.id, *(getattr(entry, name) for name in COLUMNS)]
-        digest = hashlib.sha256(digest + json.dumps(plain, default=str).encode()).digest()
-        last, number = entry.id, number + 1
+    for row in rows:
+        plain = list(row)
+        for place in _TIMES:
+            if plain[place] is not None:
+                plain[place] = str(from_microseconds(plain[place]))
+        digest = hashlib.sha256(digest + json.dumps(plain).encode()).digest()
+        last, number = plain[0], number + 1
     return Seal(last, number, digest)
+
+
+_TIMES = [1 + place for place, name in enumerate(COLUMNS) if isinstance(ledger_entry.c[name].type, UtcDateTime)]

@@ -1,9 +1,16 @@
 """The chain over the ledger (reliability.md item 48, I18; contract D23)."""
 
+import hashlib
+import json
+from dataclasses import fields
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
-from tests.make import World
+from prefs.services.sealing import Sealing, Verified
+from prefs.storage import seals
+from tests.make import ADA, World
 
 
 def fill(world: World, number: int = 5) -> None:
@@ -32,6 +39,42 @@ def test_a_clean_ledger_holds_and_names_its_unsealed_tail(world: World) -> None:
     found = world.services.sealing.verify()
 
     assert (found.entries, found.unsealed, found.problems) == (7, 2, [])
+
+
+def test_the_chain_is_laid_over_what_each_entry_says(world: World) -> None:
+    """Whoever has the entries can lay it again: SHA-256 of the digest before and the entry as JSON."""
+    fill(world)
+    pause = {"channel": "email", "to": ADA, "reason": "snoozed", "until": "2099-01-01T00:00:00.5Z"}
+    assert world.post("/v1/suppressions", pause).status_code == 201
+
+    sealed = world.services.sealing.seal()
+
+    digest = hashlib.sha256(b"prefs ledger chain 1").digest()
+    for entry in world.entries():
+        said = [entry.id, *(getattr(entry, one.name) for one in fields(entry) if one.name != "id")]
+        digest = hashlib.sha256(digest + json.dumps(said, default=str).encode()).digest()
+    assert (sealed.digest, sealed.entries) == (digest, 6)
+
+
+def test_writers_go_on_while_entries_are_read_and_hashed_and_of_two_sealers_one_stores(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world)
+    real, told = seals.chained, []
+
+    def slow(*given: Any) -> seals.Seal:
+        monkeypatch.setattr(seals, "chained", real)
+        world.client.post(world.link("late@example.com"))
+        other.seal()
+        return real(*given)
+
+    heard = Sealing(world.services.kit.store, told.append)
+    other = Sealing(world.services.kit.store, told.append)
+    monkeypatch.setattr(seals, "chained", slow)
+
+    assert heard.seal().entries == 6
+    assert [len(rows) for rows in told] == [6]
+    assert world.services.sealing.verify() == Verified(6, 0, [])
 
 
 @pytest.mark.parametrize(
