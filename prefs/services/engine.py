@@ -106,31 +106,40 @@ def opened(path: Path, *, memory: str = DEFAULT_MEMORY, spill: Path | None = Non
         SettingsError: DuckDB is not installed.
         InvalidInput: ``memory`` is not an amount.
     """
+    with _undisturbed():
+        connection = _connect(path, memory, spill or path.parent / "spill")
     try:
-        with _undisturbed():
-            import duckdb  # noqa: PLC0415  an extra; loads only where whole files are worked on
-    except ImportError as error:
-        raise SettingsError("This needs DuckDB. Install it with: pip install 'prefs-center[bulk]'") from error
-    connection = duckdb.connect(str(path))
-    try:
-        settings = {
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "temp_directory": str(spill or path.parent / "spill"),
-            "enable_progress_bar": True,
-            "enable_progress_bar_print": False,
-        }
-        for name, value in settings.items():
-            connection.execute(f"SET {name} = {quoted(value)}")
-        _set_memory(connection, memory)
         yield Engine(connection)
     finally:
         connection.close()
 
 
+def _connect(path: Path, memory: str, spill: Path) -> "duckdb.DuckDBPyConnection":
+    try:
+        import duckdb  # noqa: PLC0415  an extra; loads only where whole files are worked on
+    except ImportError as error:
+        raise SettingsError("This needs DuckDB. Install it with: pip install 'prefs-center[bulk]'") from error
+    connection = duckdb.connect(str(path))
+    settings = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "temp_directory": str(spill),
+        "enable_progress_bar": True,
+        "enable_progress_bar_print": False,
+    }
+    try:
+        for name, value in settings.items():
+            connection.execute(f"SET {name} = {quoted(value)}")
+        _set_memory(connection, memory)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait: DuckDB, interrupted while it loads, ends the whole process without a word."""
+    """Let Ctrl-C wait: while DuckDB loads and connects it ends the whole process without a word, or is lost."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
