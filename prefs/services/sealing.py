@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from prefs.domain.ledger import Entry
-from prefs.storage import ledger, seals
+from prefs.storage import facts, ledger, seals
 from prefs.storage.base import Store, alone
 from prefs.storage.seals import GENESIS, Seal
 
@@ -51,7 +51,7 @@ class Sealing:
             last = seals.newest(connection)
             if ledger.position(connection) <= last.last_entry:
                 return last
-        settled = self._settled()
+        settled = facts.settled_position(self.store)
         with self.store.read() as connection:
             rows = ledger.stored_after(connection, last.last_entry, AT_ONCE, up_to=settled)
         made = seals.chained(last, rows)
@@ -62,11 +62,6 @@ class Sealing:
             seals.add(connection, made, self.store.now())
         self.heard(rows)
         return made
-
-    def _settled(self) -> int:
-        """Return a position up to which no number can still appear. SQLite has one writer: what is seen is all."""
-        with self.store.read() if self.store.is_sqlite else alone(self.store) as connection:
-            return ledger.position(connection)
 
     def verify(self) -> Verified:
         """Lay the chain again from the first entry and compare it with every seal."""
