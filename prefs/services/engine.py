@@ -139,7 +139,7 @@ def _connect(path: Path, memory: str, spill: Path) -> "duckdb.DuckDBPyConnection
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait: while DuckDB loads and connects it ends the whole process without a word, or is lost."""
+    """Let Ctrl-C wait: DuckDB, interrupted while it loads, ends the whole process without a word."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -11,7 +11,7 @@ from prefs.domain.terms import Channel
 from prefs.storage.staff import StaffUser
 from prefs.storage.tables import job, quarantine, staff_session
 from tests.browser import console_people, console_quiet, console_transfer
-from tests.browser.site import Site, press
+from tests.browser.site import Site, follow, press
 
 Go = Callable[[Page, Site], None]
 
@@ -213,8 +213,7 @@ def _used_link(page: Page, site: Site) -> None:
 
 def _no_approval(page: Page, site: Site) -> None:
     _approvals(page, site)
-    with page.expect_navigation():
-        page.get_by_role("button", name="Refuse").first.click()
+    follow(page, page.get_by_role("button", name="Refuse").first)
 
 
 def _key_problems(page: Page, site: Site) -> None:
@@ -225,12 +224,12 @@ def _key_problems(page: Page, site: Site) -> None:
 def _key_to_revoke(page: Page, site: Site) -> None:
     site.services.keys.create("old-campaigns", ["decide"])
     at("/admin/keys", Role.ENGINEER)(page, site)
-    page.locator("tr", has_text="old-campaigns").first.get_by_role("link").click()
+    follow(page, page.locator("tr", has_text="old-campaigns").first.get_by_role("link"))
 
 
 def _key_revoked(page: Page, site: Site) -> None:
     _key_to_revoke(page, site)
-    page.locator("main form button").last.click()
+    follow(page, page.locator("main form button").last)
 
 
 def _given_up(page: Page, site: Site) -> None:
@@ -269,9 +268,9 @@ def _topic_retired(page: Page, site: Site) -> None:
 def _version(page: Page, site: Site) -> None:
     """Show a version of a page's words that somebody acted on."""
     page.goto(site.unsubscribe(site.person()))
-    page.locator("button[value=all]").click()
+    follow(page, page.locator("button[value=all]"))
     at("/admin/words/versions")(page, site)
-    page.locator("td a, th a").first.click()
+    follow(page, page.locator("td a, th a").first)
 
 
 def _set_up_link(page: Page, site: Site) -> None:
@@ -294,7 +293,7 @@ def _outbox(page: Page, site: Site) -> None:
 
 def _mail_in_outbox(page: Page, site: Site) -> None:
     _outbox(page, site)
-    page.locator("td a").first.click()
+    follow(page, page.locator("td a").first)
     page.wait_for_load_state("networkidle")
 
 

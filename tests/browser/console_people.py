@@ -12,7 +12,7 @@ from prefs.services.mailbox import InboundMail
 from prefs.services.rights import Right
 from prefs.services.sending import MessageRequest
 from prefs.services.suppression import Agreement, Wish
-from tests.browser.site import Site, press
+from tests.browser.site import Site, follow, press
 
 Go = Callable[[Page, Site], None]
 
@@ -120,7 +120,7 @@ def states(at: Callable[..., Go]) -> dict[str, Go]:
 
     def reference_read_out(page: Page, site: Site) -> None:
         record(page, site)
-        page.locator("td a").first.click()
+        follow(page, page.locator("td a").first)
 
     def future(page: Page, site: Site) -> None:
         at("/admin/optout/new", Role.PRIVACY)(page, site)
@@ -139,7 +139,7 @@ def states(at: Callable[..., Go]) -> dict[str, Go]:
 
     def unproven(page: Page, site: Site) -> None:
         lift(1)(page, site)
-        page.locator("main form button").last.click()
+        follow(page, page.locator("main form button").last)
 
     def errors(page: Page, site: Site) -> None:
         at("/admin/optout/new", Role.PRIVACY)(page, site)
@@ -148,7 +148,7 @@ def states(at: Callable[..., Go]) -> dict[str, Go]:
 
     def letter(page: Page, site: Site) -> None:
         record(page, site)
-        page.get_by_role("link", name="Print a letter").first.click()
+        follow(page, page.get_by_role("link", name="Print a letter").first)
 
     def lift(number: int) -> Go:
         def go(page: Page, site: Site) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from prefs.domain.address import parse_address
 from prefs.domain.terms import Channel, Reason
@@ -186,5 +186,10 @@ def open_site(folder: Path) -> Iterator[Site]:
 
 def press(page: Page, text: str) -> None:
     """Press the button with this text and wait for the page that follows."""
+    follow(page, page.get_by_role("button", name=text, exact=True).first)
+
+
+def follow(page: Page, target: Locator) -> None:
+    """Click on something and wait for the page that follows; a click alone waits for none."""
     with page.expect_navigation():
-        page.get_by_role("button", name=text, exact=True).first.click()
+        target.click()

@@ -58,6 +58,7 @@ def test_interrupted_it_says_how_to_go_on_and_leaves_no_half_file(prefs: Prefs, 
         env={**os.environ, "PREFS_DATA_DIR": str(tmp_path / "var")},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests that run behind a shell ignore it
     )
     work = tmp_path / ".kept.csv.work"  # there just before DuckDB is loaded, which Ctrl-C must not cut short
     while not work.exists() and process.poll() is None:
