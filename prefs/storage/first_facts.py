@@ -65,7 +65,7 @@ def _rows(newcomers: Sequence[Newcomer]) -> _Rows:
         placed = [with_id(entry, first + at) for at, entry in enumerate(one.entries)]
         rows.entries.extend({**ledger.row_of(entry), "place": entry.id} for entry in placed)
         for stands in ledger.standing_rows(known, {known.subject: placed}):
-            rows.standing.append({**stands, "subject": known.subject, "place": stands["entry_id"]})
+            rows.standing.append({**stands, "place": stands["entry_id"]})
         acts = {entry.act_id: entry.id for entry in reversed(placed)}
         rows.references.extend({"number": act_number(act_id), "place": place} for act_id, place in acts.items())
     return rows
@@ -77,7 +77,6 @@ def _write_postgres(connection: Connection, rows: _Rows, now: datetime) -> set[i
         **many.array_values(address, _ADDRESS, rows.addresses, "a_"),
         **many.array_values(ledger_entry, _ENTRY, rows.entries, "e_"),
         **many.array_values(standing, _STANDING, rows.standing, "s_"),
-        "s_subject": many.array(row["subject"] for row in rows.standing),
         "s_place": many.array(row["place"] for row in rows.standing),
         "r_number": many.array(row["number"] for row in rows.references),
         "r_place": many.array(row["place"] for row in rows.references),
@@ -110,8 +109,7 @@ WITH entry AS MATERIALIZED (
 ), stands AS (
   INSERT INTO standing ({stands}, entry_id)
   SELECT {", ".join(f"s.{name}" for name in _STANDING)}, told.id
-  FROM unnest({many.arrays(standing, _STANDING, "s_")}, %(s_subject)s::bigint[], %(s_place)s::bigint[])
-       AS s ({stands}, subject, place)
+  FROM unnest({many.arrays(standing, _STANDING, "s_")}, %(s_place)s::bigint[]) AS s ({stands}, place)
   JOIN told ON told.place = s.place
 ), referred AS (
   INSERT INTO act_reference (number, entry_id)
