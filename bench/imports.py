@@ -6,8 +6,8 @@
 The bare pipeline reads the CSV, lower-cases, makes the keyed hash, copies into an unlogged
 staging table (SQLite: a temporary one) and merges sorted by key into the same three tables with
 the same indexes, in one transaction: no format, no check of an address, no encryption, no
-comparison with what is known, nothing to go on from. For information it also merges the keys
-alone into one keyed table. Judge the ratio.
+comparison with what is known, nothing to go on from. For information ``--keyed`` also merges the
+keys alone into one keyed table. Judge the ratio.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import make_url
 
+from bench import tables
 from prefs.crypto import AddressKeys
 from prefs.services.imports import ImportRequest
 from prefs.storage import migrate
@@ -37,6 +38,8 @@ from prefs.wiring import Services, build
 from tests.make import make_settings
 from tests.postgres import PostgresServer
 
+KEY = b"a" * 32
+SAME, KEYED = "bare, the same rows", "bare, one keyed table"
 NOW = 1_764_000_000_000_000
 FIELDS = "key, line, subject, entry_key"
 ADDRESS = "INSERT INTO address (subject, key, kind, last_entry, created_at) SELECT subject, key, 'email', line, {now} "
@@ -57,6 +60,7 @@ def main() -> None:
     parser.add_argument("--into", type=int, default=0, help="addresses that are on the list already")
     parser.add_argument("--overlap", type=float, default=0.0, help="share of the rows that are among those")
     parser.add_argument("--database", choices=["postgres", "sqlite"], default="postgres")
+    parser.add_argument("--keyed", action="store_true", help="also merge into one keyed table")
     parser.add_argument("--folder", type=Path, help="where the databases lie; a temporary folder otherwise")
     wanted = parser.parse_args()
     with ExitStack() as stack:
@@ -73,11 +77,17 @@ def _write_list(file: Path, rows: int, into: int, overlap: float) -> None:
     random.shuffle(numbers)
     with file.open("w") as out:
         out.write("email\n")
-        out.writelines(f"Person.{number}@example{number % 97}.com\n" for number in numbers)
+        out.writelines(
+            f"P{number}@Example.com\n" if number < into else f"Person.{number}@example{number % 97}.com\n"
+            for number in numbers
+        )
 
 
-def _known(into: int) -> Iterator[str]:
-    return (f"person.{number}@example{number % 97}.com" for number in range(into))
+def _fill(url: str, rows: int) -> None:
+    if rows:
+        began = time.perf_counter()
+        tables.fill(url, rows, KEY, ledger=True)
+        print(f"          {rows:,} rows filled in, indexes last, in {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def _addresses(file: Path) -> Iterator[str]:
@@ -90,7 +100,7 @@ def _addresses(file: Path) -> Iterator[str]:
 
 def _hashed(addresses: Iterator[str], first: int) -> Iterator[tuple[bytes, int, int, str]]:
     """Yield the least a row needs: its key, its number, a subject, an entry key."""
-    inner, outer = map(hashlib.sha256, AddressKeys([b"a" * 32]).pads()[0])
+    inner, outer = map(hashlib.sha256, AddressKeys([KEY]).pads()[0])
     for line, address in enumerate(addresses, start=first):
         begun, ended = inner.copy(), outer.copy()
         begun.update(address.encode())
@@ -134,8 +144,7 @@ def _report(database: str, rows: int, into: int, times: dict[str, Spent]) -> Non
     for name, one in times.items():
         rate = f"{rows / one.wall:9,.0f} rows/s   {one.cpu / rows * 1e6:6.1f} µs of processor a row"
         print(f"{database:9} {rows:>11,} rows into {into:>11,}  {name:24} {one.wall:8.1f} s {rate}")
-    for name in ("bare, the same rows", "bare, one keyed table"):
-        one = times[name]
+    for name, one in list(times.items())[1:]:
         print(
             f"{database:9} import beside {name:24} {one.wall / ours.wall:.2f} of its rows/s   "
             f"{one.cpu / ours.cpu:.2f} by processor"
@@ -164,20 +173,17 @@ def _services(url: str, folder: Path) -> Services:
 
 def _postgres(stack: ExitStack, folder: Path, file: Path, wanted: argparse.Namespace) -> None:
     server = stack.enter_context(PostgresServer.launch(durable=True))
-    migrate.upgrade(server.create_database("base"))
-    _postgres_bare(server.url("base"), _hashed(_known(wanted.into), 1))
-    with _connect(server.url("base")) as connection:
-        connection.autocommit = True
-        connection.execute("VACUUM ANALYZE")
-    connection.close()
-    for name in ("ours", "bare", "keyed"):
-        server.create_database(name, "base")
+    migrate.upgrade(server.create_database("bare"))
+    _fill(server.url("bare"), wanted.into)
+    for name in ("ours", "keyed") if wanted.keyed else ("ours",):
+        server.create_database(name, "bare")
     made = _services(server.url("ours"), folder)
     times = {"import": _timed(lambda: _import(made, file), server)}
     made.kit.store.dispose()
     hashed = lambda: _hashed(_addresses(file), wanted.into + 1)  # noqa: E731
-    times["bare, the same rows"] = _timed(lambda: _postgres_bare(server.url("bare"), hashed()), server)
-    times["bare, one keyed table"] = _timed(lambda: _postgres_keyed(server.url("keyed"), hashed()), server)
+    times[SAME] = _timed(lambda: _postgres_bare(server.url("bare"), hashed()), server)
+    if wanted.keyed:
+        times[KEYED] = _timed(lambda: _postgres_keyed(server.url("keyed"), hashed()), server)
     _report("postgres", wanted.rows, wanted.into, times)
 
 
@@ -219,18 +225,19 @@ def _postgres_keyed(url: str, rows: Iterator[tuple[bytes, int, int, str]]) -> No
 
 
 def _sqlite(stack: ExitStack, folder: Path, file: Path, wanted: argparse.Namespace) -> None:
-    base = folder / "base.db"
-    migrate.upgrade(f"sqlite:///{base}")
-    _sqlite_bare(base, _hashed(_known(wanted.into), 1), keyed=False)
-    for name in ("ours", "bare", "keyed"):
-        shutil.copy(base, folder / f"{name}.db")
+    bare = folder / "bare.db"
+    migrate.upgrade(f"sqlite:///{bare}")
+    _fill(f"sqlite:///{bare}", wanted.into)
+    for name in ("ours", "keyed") if wanted.keyed else ("ours",):
+        shutil.copy(bare, folder / f"{name}.db")
     os.sync()
     made = _services(f"sqlite:///{folder}/ours.db", folder)
     times = {"import": _timed(lambda: _import(made, file))}
     made.kit.store.dispose()
     hashed = lambda: _hashed(_addresses(file), wanted.into + 1)  # noqa: E731
-    times["bare, the same rows"] = _timed(lambda: _sqlite_bare(folder / "bare.db", hashed(), keyed=False))
-    times["bare, one keyed table"] = _timed(lambda: _sqlite_bare(folder / "keyed.db", hashed(), keyed=True))
+    times[SAME] = _timed(lambda: _sqlite_bare(bare, hashed(), keyed=False))
+    if wanted.keyed:
+        times[KEYED] = _timed(lambda: _sqlite_bare(folder / "keyed.db", hashed(), keyed=True))
     _report("sqlite", wanted.rows, wanted.into, times)
 
 

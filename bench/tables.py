@@ -3,8 +3,8 @@
     python -m bench.tables --database postgres --rows 20000000
 
 PostgreSQL makes the rows itself, by SQL, into tables without indexes and adds those last; SQLite
-takes them sorted by key. The ledger stays empty: a decision reads no more of it than its last
-number. Printed are rows a second and bytes a row.
+takes them sorted by key. The ledger stays empty unless asked for: a decision reads no more of it
+than its last number. Printed are rows a second and bytes a row.
 """
 
 import argparse
@@ -12,12 +12,17 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import make_url
 
 from prefs.domain.address import parse_address
 from prefs.domain.terms import Channel
+
+if TYPE_CHECKING:
+    import psycopg
 
 _CHUNK = 1_000_000
 _MOMENT = 1_764_000_000_000_000  # 2025-11-24 in microseconds
@@ -53,17 +58,25 @@ _STAND = """
 INSERT INTO standing (address_key, channel, scope, fact, everywhere, entry_id, effective_at, source)
 SELECT key, 'email', 0, 'unsubscribed', false, last_entry, created_at, 'import' FROM address;
 """
+_ENTER = (
+    "INSERT INTO ledger_entry (id, entry_key, act_id, act, subject, channel, scope, reason, source, "
+    "effective_at, occurred_at, recorded_at) SELECT last_entry, {hashed}, 'filled', 'opt_out', subject, 'email', 0, "
+    "'unsubscribed', 'import', created_at, created_at, created_at FROM address ORDER BY last_entry"
+)
 
 
-def fill(url: str, size: int, address_key: bytes) -> None:
-    """Put ``p0@example.com`` and on into a migrated, empty database, all of them opted out."""
+def fill(url: str, size: int, address_key: bytes, *, ledger: bool = False) -> None:
+    """Put ``p0@example.com`` and on into a migrated, empty database, all of them opted out.
+
+    With ``ledger`` each has its entry too, for benches that write: indexes cost what they cost in earnest.
+    """
     if make_url(url).get_backend_name() == "sqlite":
-        _fill_sqlite(make_url(url).database or "", size, address_key)
+        _fill_sqlite(make_url(url).database or "", size, address_key, ledger=ledger)
     else:
-        _fill_postgres(url.replace("+psycopg", ""), size, address_key)
+        _fill_postgres(url.replace("+psycopg", ""), size, address_key, ledger=ledger)
 
 
-def _fill_postgres(url: str, size: int, address_key: bytes) -> None:
+def _fill_postgres(url: str, size: int, address_key: bytes, *, ledger: bool) -> None:
     import psycopg
 
     block = address_key.ljust(64, b"\0")
@@ -78,12 +91,37 @@ def _fill_postgres(url: str, size: int, address_key: bytes) -> None:
         for first in range(0, size, _CHUNK):
             connection.execute(_MAKE, {**constant, "first": first, "last": min(first + _CHUNK, size) - 1})
         connection.execute(_STAND)
+        connection.execute("SET maintenance_work_mem = '1GB'")
         connection.execute(_PUT_BACK)
+        if ledger:
+            with _without_indexes(connection, "ledger_entry"):
+                connection.execute(_ENTER.format(hashed="encode(sha256(key), 'hex')"))
+            connection.execute("SELECT setval('ledger_entry_id_seq', (SELECT max(id) FROM ledger_entry))")
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 
 
-def _fill_sqlite(path: str, size: int, address_key: bytes) -> None:
+@contextmanager
+def _without_indexes(connection: "psycopg.Connection[Any]", table: str) -> Iterator[None]:
+    """Take the constraints and indexes away that nothing refers to, and make them again afterwards."""
+    constraints = connection.execute(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE conrelid = %s::regclass AND contype IN ('p', 'u')",
+        [table],
+    ).fetchall()
+    for name, _ in constraints:
+        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    indexes = connection.execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s", [table]).fetchall()
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}")
+    yield
+    for name, definition in constraints:
+        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
+    for _, definition in indexes:
+        connection.execute(definition)
+
+
+def _fill_sqlite(path: str, size: int, address_key: bytes, *, ledger: bool) -> None:
     keyed = sorted(_keyed(size, address_key))
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("synchronous=OFF", "cache_size=-1000000", "temp_store=MEMORY"):
@@ -99,6 +137,9 @@ def _fill_sqlite(path: str, size: int, address_key: bytes) -> None:
         " VALUES (?, 'email', 0, 'unsubscribed', 0, ?, ?, 'import')",
         ((key, number + 1, _MOMENT) for key, number in keyed),
     )
+    if ledger:
+        connection.create_function("hashed", 1, lambda key: hashlib.sha256(key).hexdigest(), deterministic=True)
+        connection.execute(_ENTER.format(hashed="hashed(key)"))
     connection.execute("COMMIT")
     connection.execute("ANALYZE")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

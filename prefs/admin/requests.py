@@ -44,6 +44,7 @@ LOG_WORDS: dict[Did, str] = {
     Did.RELEASED: "Given back to nobody",
     Did.CONTACT: "Contact",
     Did.LINK_SENT: "Sent the link that shows whose address it is",
+    Did.LINK_PRESSED: "Pressed the button behind our link",
     Did.VERIFIED: "Identity checked",
     Did.PAUSED: "Waiting for the person",
     Did.RESUMED: "What was missing is here",
@@ -64,7 +65,8 @@ SAID: dict[str, tuple[str, str]] = {
     "take": ("This request is yours", ""),
     "release": ("This request is nobody’s now", ""),
     "note": ("The contact is in the log", ""),
-    "link": ("The link is on its way", "Pressing the button behind it shows that the address is theirs."),
+    "link": ("The link is on its way", "Once they press the button behind it, you see it here."),
+    "accept": ("Identity checked", "You can go on."),
     "proof": ("Identity checked", "You can go on."),
     "pause": ("Waiting for the person", "The due date stays: it counts from arrival."),
     "resume": ("The work goes on", ""),
@@ -266,6 +268,7 @@ ACTS: Mapping[str, Callable[[int, Form], bool | int | None]] = {
     "release": lambda number, form: services().requests.release(number, me().actor),
     "note": lambda number, form: services().requests.note_contact(number, me().actor, _text("note", form)),
     "link": lambda number, form: services().requests.send_link(number, me().actor),
+    "accept": lambda number, form: services().requests.accept_press(number, me().actor),
     "proof": lambda number, form: services().requests.record_proof(number, me().actor, _text("proof", form)),
     "pause": lambda number, form: services().requests.pause(number, me().actor, _text("pause", form)),
     "resume": lambda number, form: services().requests.resume(number, me().actor),
@@ -305,6 +308,8 @@ def identity(item: RequestItem) -> tuple[str, str]:
         return "", "Not needed"
     if item.paused_at is not None:
         return "warn", "Waiting for person"
+    if item.link_pressed_at is not None:
+        return "acc", "Pressed our link"
     return ("acc", "Checking") if item.checking_at else ("line", "Not started")
 
 

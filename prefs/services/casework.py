@@ -47,6 +47,7 @@ class Did(StrEnum):
     RELEASED = "released"
     CONTACT = "contact"
     LINK_SENT = "link_sent"
+    LINK_PRESSED = "link_pressed"
     VERIFIED = "verified"
     PAUSED = "paused"
     RESUMED = "resumed"

@@ -28,6 +28,7 @@ from prefs.storage.requests import NoticeRow, RequestRow
 
 DOORS = ("letter", "email", "phone", "web")
 PENDING, CHECKED, NOT_NEEDED = "pending_verification", "checked", "not_needed"
+PRESSED = "Pressed the button behind the link we mailed to the address we know."
 PER_PAGE = 50
 _RECENTLY = timedelta(days=90)
 
@@ -71,6 +72,7 @@ class RequestItem:
     closed_at: datetime | None
     paused_at: datetime | None
     checking_at: datetime | None
+    link_pressed_at: datetime | None
     owner: str | None
 
     @property
@@ -250,8 +252,21 @@ class Requests:
         with self.kit.store.write() as connection:
             row = casework.read_open(connection, number)
             if row.verified_at is None:
-                verified = {"verified_at": self.kit.now(), "verified_by": actor, "paused_at": None}
-                self._work(connection, row, Did.VERIFIED, actor, _words(how, "how"), **verified)
+                self._prove(connection, row, actor, _words(how, "how"))
+
+    def accept_press(self, number: int, actor: str) -> None:
+        """Record as proof that the button behind the link we mailed was pressed (rules.md G-2).
+
+        Raises:
+            NotFound: No such request.
+            Conflict: It is closed, or nobody pressed it.
+        """
+        with self.kit.store.write() as connection:
+            row = casework.read_open(connection, number)
+            if row.link_pressed_at is None:
+                raise Conflict("Nobody pressed the button behind our link yet.", code="not_pressed")
+            if row.verified_at is None:
+                self._prove(connection, row, actor, PRESSED)
 
     def pause(self, number: int, actor: str, missing: str) -> None:
         """Note that we wait for the person, and what for. The due date stays where it is."""
@@ -469,6 +484,10 @@ class Requests:
         requests.change(connection, row.id, **values)
         casework.log(connection, self.kit, row.id, did, actor=actor, words=said)
 
+    def _prove(self, connection: Connection, row: RequestRow, actor: str, how: str) -> None:
+        proved = {"verified_at": self.kit.now(), "verified_by": actor, "paused_at": None}
+        self._work(connection, row, Did.VERIFIED, actor, how, **proved)
+
     def _received_on(self, row: RequestRow, person: Person) -> date:
         return day_received(row.received_at, person.contact.time_zone if person.contact else None)
 
@@ -493,6 +512,7 @@ class Requests:
             closed_at=row.closed_at,
             paused_at=row.paused_at,
             checking_at=row.checking_at,
+            link_pressed_at=row.link_pressed_at,
             owner=row.owner,
         )
 

@@ -28,8 +28,6 @@ from prefs.storage.requests import RequestRow
 _MOST, _WITHIN = 10, timedelta(hours=1)
 COPY_GOOD_FOR = timedelta(days=14)
 """How long the copy of somebody's data can be fetched once we answered."""
-LINK = "link"
-"""Who vouches for a person that pressed the button behind a mailed link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,8 @@ class RequestView:
     received_on: date
     due_on: date
     verified: bool
-    may_verify: bool
+    confirmed: bool
+    may_confirm: bool
     language: str
     stop_token: str
     answer: str = ""
@@ -115,7 +114,8 @@ class Rights:
             received_on=row.received_at.date(),
             due_on=row.due_on,
             verified=row.verified_at is not None,
-            may_verify=mailed and row.verified_at is None and row.status in requests.OPEN,
+            confirmed=row.link_pressed_at is not None,
+            may_confirm=mailed and _waits_for_press(row),
             language=row.language,
             stop_token=self.kit.links.make(LinkTarget(Purpose.UNSUBSCRIBE, target.channel, 0, target.address_key)),
             answer=answer,
@@ -143,16 +143,17 @@ class Rights:
             casework.log(connection, self.kit, row.id, Did.DOWNLOADED)
         return made, f"{row.reference}.{form}"
 
-    def verify(self, token: str) -> None:
-        """Note that the request came from the address: only a mailed link can say so. Raises ``InvalidLink``."""
+    def confirm(self, token: str) -> None:
+        """Note that whoever reads the address asks: only a mailed link can say so. Raises ``InvalidLink``.
+
+        The request waits on until staff record it as proof (rules.md G-2).
+        """
         target, mailed = self._read(token)
         with self.kit.store.write() as connection:
             row = _row(connection, target, lock=True)
-            if mailed and row.verified_at is None and row.status in requests.OPEN:
-                status = "working" if row.status == "received" else row.status
-                verified = {"verified_at": self.kit.now(), "verified_by": LINK, "paused_at": None}
-                requests.change(connection, row.id, status=status, **verified)
-                casework.log(connection, self.kit, row.id, Did.VERIFIED)
+            if mailed and _waits_for_press(row):
+                requests.change(connection, row.id, link_pressed_at=self.kit.now(), paused_at=None)
+                casework.log(connection, self.kit, row.id, Did.LINK_PRESSED)
 
     def withdraw(self, token: str) -> None:
         """Close a request at the person's wish; a restriction ends with it. Raises ``InvalidLink``."""
@@ -199,6 +200,11 @@ def _doing(kit: Kit, number: int, seen: Seen) -> Doing:
     proof = {**seen.page, "request": f"PR-{number:04}"}
     now: datetime = kit.now()
     return Doing(act_id(number), act_id(number), Source.RIGHTS_PAGE, now, now, None, proof, seen.device or None)
+
+
+def _waits_for_press(row: RequestRow) -> bool:
+    unproved = row.kind in casework.NEEDS_PROOF and row.verified_at is None
+    return unproved and row.link_pressed_at is None and row.status in requests.OPEN
 
 
 def _row(connection: Connection, target: LinkTarget, *, lock: bool = False) -> RequestRow:

@@ -25,7 +25,8 @@ class RequestRow:
     ``status`` is ``received``, ``working``, ``in_force`` (a restriction that was answered and
     holds on), ``answered`` or ``withdrawn``. ``subject`` is an address or a contact, None once
     erased. ``first_due_on`` is set once more time was taken. ``act_by`` is when a revocation must
-    be honoured, ``acted_at`` when what was asked for took effect.
+    be honoured, ``acted_at`` when what was asked for took effect. ``link_pressed_at`` is when the
+    button behind the link we mailed was pressed, ``verified_at`` when staff recorded proof.
     """
 
     id: int
@@ -47,6 +48,7 @@ class RequestRow:
     paused_at: datetime | None
     acted_at: datetime | None
     answered_at: datetime | None
+    link_pressed_at: datetime | None
 
     @property
     def reference(self) -> str:

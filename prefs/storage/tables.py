@@ -394,6 +394,7 @@ privacy_request = Table(
     Column("paused_at", UtcDateTime),
     Column("acted_at", UtcDateTime),
     Column("answered_at", UtcDateTime),
+    Column("link_pressed_at", UtcDateTime),
     Index(None, "request_key", unique=True),
     Index(None, "subject"),
     Index(None, "status", "due_on"),

@@ -55,11 +55,11 @@ def progress(token: str) -> ResponseReturnValue:
     return pages.show(PROGRESS, token=token, view=view, new=request.args.get("new") == "1")
 
 
-@bp.post("/rights/<token>/verify")
-@csrf_exempt  # The mailed token is the proof that the address is theirs.
-def verify(token: str) -> ResponseReturnValue:
+@bp.post("/rights/<token>/confirm")
+@csrf_exempt  # Only whoever reads the address has the mailed token.
+def confirm(token: str) -> ResponseReturnValue:
     """Note that the request came from the address."""
-    services().rights.verify(token)
+    services().rights.confirm(token)
     return redirect(url_for(".progress", token=token), 303)
 
 

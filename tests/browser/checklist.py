@@ -92,6 +92,7 @@ PAGES = (
         (
             ("identity not checked", "request-unchecked"),
             ("link sent, waiting for the person", "request-link-sent"),
+            ("link pressed, waiting for us", "request-link-pressed"),
             ("check: errors", "request-error"),
             ("checked", "request-checked"),
             ("nobody’s", "request-nobodys"),

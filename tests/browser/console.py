@@ -105,7 +105,8 @@ def _request(kind: str, *acts: str, page_of: str = "", days: int = 0) -> Go:
         office = site.services.requests
         said = "Please send me all that you have about me.\nThank you."
         came = site.services.kit.now() - timedelta(days=days)
-        wanted = NewRequest(kind=Right(kind), channel=Channel.EMAIL, to=site.person(), about=said, received_at=came)
+        address = site.person()
+        wanted = NewRequest(kind=Right(kind), channel=Channel.EMAIL, to=address, about=said, received_at=came)
         item = office.record(wanted, actor="staff:1")
         steps = {
             "proof": lambda: office.record_proof(item.number, "staff:1", "Called back on the number we have."),
@@ -113,6 +114,7 @@ def _request(kind: str, *acts: str, page_of: str = "", days: int = 0) -> Go:
             "pause": lambda: office.pause(item.number, "staff:1", "Which account is meant?"),
             "confirm": lambda: office.confirm_restriction(item.number, "staff:1", "The address is disputed."),
             "answer": lambda: office.answer(item.number, "staff:1", "Here is what you asked for."),
+            "press": lambda: site.services.rights.confirm(_mailed_token(site, address)),
             "link": lambda: office.send_link(item.number, "staff:1"),
             "refuse": lambda: office.refuse(item.number, "staff:1", "We cannot tell that it is you."),
             "withdraw": lambda: office.withdraw(item.number, "staff:1", "They called and took it back."),
@@ -126,6 +128,10 @@ def _request(kind: str, *acts: str, page_of: str = "", days: int = 0) -> Go:
         at(f"/admin/requests/{item.reference}{page_of}", Role.PRIVACY)(page, site)
 
     return go
+
+
+def _mailed_token(site: Site, address: str) -> str:
+    return site.mailed(address, "/rights/").rpartition("/")[2]
 
 
 def _ask(site: Site, number: int) -> int:
@@ -377,6 +383,7 @@ STATES: dict[str, Go] = {
     "request-new-error": _no_kind,
     "request-unchecked": _request("access"),
     "request-link-sent": _request("access", "link"),
+    "request-link-pressed": _request("access", "press"),
     "request-nobodys": _request("access", "proof", "nobody"),
     "request-overdue": _request("access", "proof", days=33),
     "request-error": _no_proof,

@@ -206,7 +206,7 @@ STATES: dict[str, Go] = {
     "p9-done": _rights("=access", "Continue", "address", "Send my request"),
     "p9-unchecked": _request("erasure"),
     "p9-mailed": _request("access", mailed=True),
-    "p9-checked": _request("access", "Yes, this is my request", mailed=True),
+    "p9-confirmed": _request("access", "Yes, this is my request", mailed=True),
     "p9-objection": _request("objection"),
     "p9-answered": _answered("access"),
     "p9-answered-correction": _answered("rectification"),

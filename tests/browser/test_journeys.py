@@ -162,7 +162,7 @@ def test_e5_a_scanner_that_follows_everything_but_presses_nothing_changes_nothin
 
 
 def test_a_copy_of_ones_data_from_the_form_to_the_file(browser: Browser, site: Site) -> None:
-    """Two people, no script: the person asks and proves the address, the office answers, the person reads."""
+    """Two people, no script: the person asks and confirms, the office accepts and answers, the person reads."""
     from prefs.domain.roles import Role
     from tests.browser.console import enter as enter_console
     from tests.browser.site import press
@@ -184,6 +184,8 @@ def test_a_copy_of_ones_data_from_the_form_to_the_file(browser: Browser, site: S
     office.goto(f"{site.url}/admin/requests")
     with office.expect_navigation():
         office.get_by_role("link", name=reference).first.click()
+    assert office.get_by_text("Pressed our link", exact=True).first.is_visible()
+    press(office, "Accept it as proof")
     assert office.get_by_text("Checked", exact=True).first.is_visible()
     office.fill("#answer", "Your copy is ready.")
     press(office, "Answer and close")

@@ -227,17 +227,58 @@ def test_m4_comes_when_it_is_received_and_when_it_is_answered_and_the_answer_is_
     assert "Your name is right now." in page
 
 
-def test_the_link_can_be_sent_again_and_proves_the_address(world: World) -> None:
+def test_g2_a_press_behind_the_mailed_link_waits_until_staff_accept_it_as_proof(world: World) -> None:
     world.know()
     item = record(world, Right.ACCESS)
     world.services.requests.send_link(item.number, SAM)
     world.work()
     assert len(world.mails()) == 2
 
-    world.client.post(world.link_in(world.mails()[0], "/rights/") + "/verify")
+    with pytest.raises(Conflict) as early:
+        world.services.requests.accept_press(item.number, SAM)
+    assert early.value.code == "not_pressed"
+
+    world.client.post(world.link_in(world.mails()[0], "/rights/") + "/confirm")
+
+    pending = world.services.requests.get(item.number)
+    assert (pending.item.identity, pending.verified_by) == ("pending_verification", None)
+    with pytest.raises(Conflict) as refusal:
+        world.services.requests.answer(item.number, SAM, "Here it is.")
+    assert refusal.value.code == "pending_verification"
+
+    world.services.requests.accept_press(item.number, SAM)
+    world.services.requests.accept_press(item.number, ROBIN)
 
     detail = world.services.requests.get(item.number)
-    assert (detail.item.identity, detail.verified_by, detail.item.owner) == ("checked", "link", SAM)
+    assert (detail.item.identity, detail.verified_by, detail.item.owner) == ("checked", SAM, SAM)
+    assert log(world, item.number) == [Did.RECEIVED, Did.LINK_SENT, Did.LINK_PRESSED, Did.VERIFIED]
+
+
+@pytest.mark.parametrize("kind", ["objection", "access"])
+def test_g2_a_press_counts_only_where_proof_is_needed_and_the_request_is_open(world: World, kind: str) -> None:
+    from tests.web.test_rights import ask
+
+    world.know()
+    ask(world, kind)
+    world.work()
+    pressed = world.link_in(world.mails()[0], "/rights/") + "/confirm"
+    if kind == "access":
+        world.services.requests.withdraw(1, ROBIN, "They called.")
+
+    world.client.post(pressed)
+
+    assert Did.LINK_PRESSED not in log(world, 1)
+
+
+def test_a_press_ends_the_wait_for_the_person(world: World) -> None:
+    world.know()
+    item = record(world, Right.ACCESS)
+    world.services.requests.pause(item.number, ROBIN, "Their press.")
+    world.work()
+
+    world.client.post(world.link_in(world.mails()[0], "/rights/") + "/confirm")
+
+    assert world.services.requests.get(item.number).item.paused_at is None
 
 
 def test_the_progress_page_of_the_typing_browser_never_shows_the_answer(world: World) -> None:

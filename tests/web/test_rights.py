@@ -36,15 +36,18 @@ def test_the_mailed_link_proves_the_address_and_only_by_a_press(world: World) ->
     world.know()
     progress = ask(world, "erasure").partition("?")[0]
     assert "We have not checked it is you yet" in world.client.get(progress).text
-    world.client.post(f"{progress}/verify")
+    world.client.post(f"{progress}/confirm")
     assert "We have not checked it is you yet" in world.client.get(progress).text
     world.work()
 
     mailed = world.link_in(world.mails()[0], "/rights/")
     world.client.get(mailed)
     assert "We have not checked it is you yet" in world.client.get(progress).text
-    world.client.post(f"{mailed}/verify")
+    world.client.post(f"{mailed}/confirm")
 
+    assert "Thank you. We check it next" in world.client.get(progress).text
+    assert "Yes, this is my request" not in world.client.get(mailed).text
+    world.services.requests.accept_press(1, "staff:1")
     assert "We are working on your request" in world.client.get(progress).text
     assert world.mails()[0].subject == "Your request PR-0001: we will answer by 24 December 2026"
 
