@@ -10,9 +10,9 @@ nothing, ``text-rows`` and ``events-rows`` write the same rows after it by the d
 import json
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -26,7 +26,7 @@ from prefs.domain.terms import Channel
 from prefs.storage import readers, states
 from webhooks import sendgrid, twilio
 
-_held = threading.local()
+_free: list[Any] = []
 
 
 def application() -> Wsgi:
@@ -74,35 +74,36 @@ def slow() -> Response:
 def insert() -> Response:
     """Insert one row and commit, by the driver alone: the least a durable write can cost."""
     row = (os.urandom(16), b"bench")
-    if os.environ["DATABASE_URL"].startswith("sqlite"):
-        _connection().execute("INSERT INTO bench_row (id, body) VALUES (?, ?)", row)
-    else:
-        _connection().execute("INSERT INTO bench_row (id, body) VALUES (%b, %b)", row, prepare=True)
+    with _connection() as connection:
+        if os.environ["DATABASE_URL"].startswith("sqlite"):
+            connection.execute("INSERT INTO bench_row (id, body) VALUES (?, ?)", row)
+        else:
+            connection.execute("INSERT INTO bench_row (id, body) VALUES (%b, %b)", row, prepare=True)
     return noop()
 
 
 def opt_out_rows() -> Response:
     """Write the rows of one opt-out by the driver alone."""
-    rows.write(_connection(), 1, proofs=2)
+    _write_rows(1, proofs=2)
     return noop()
 
 
 def text_rows() -> Response:
     """Check an inbound text, then write the rows of one opt-out by the driver alone."""
     answer = text()
-    rows.write(_connection(), 1, proofs=2)  # the text itself is kept as well: a row as long as a proof
+    _write_rows(1, proofs=2)  # the text itself is kept as well: a row as long as a proof
     return answer
 
 
 def events_rows() -> Response:
     """Check events, then write the rows of as many opt-outs by the driver alone."""
     answer = events()
-    rows.write(_connection(), len(json.loads(request.get_data())), proofs=0)
+    _write_rows(len(json.loads(request.get_data())), proofs=0)
     return answer
 
 
 def driver() -> Response:
-    """Ask for one key, in the body, on a connection of this thread's own."""
+    """Ask for one key, in the body."""
     found = _ask([request.get_data()])
     return Response(b'{"rows":%d}' % len(found), mimetype="application/json")
 
@@ -131,26 +132,45 @@ def events() -> Response:
     return Response(status=204)
 
 
+def _write_rows(number: int, proofs: int) -> None:
+    with _connection() as connection:
+        rows.write(connection, number, proofs)
+
+
 def _ask(keys: list[bytes]) -> list[Any]:
+    with _connection() as connection:
+        return _rows_of(connection, keys)
+
+
+def _rows_of(connection: Any, keys: list[bytes]) -> list[Any]:
     found: list[Any] = []
     if not os.environ["DATABASE_URL"].startswith("sqlite"):
         many = {"keys": keys, "key": keys[0], "channel": "email"}
         question = states.POSTGRES_ONE if len(keys) == 1 else states.POSTGRES_MANY
-        return _connection().cursor(binary=True).execute(question, many, prepare=True).fetchall()
+        return connection.cursor(binary=True).execute(question, many, prepare=True).fetchall()
     for at in range(0, len(keys), states.SQLITE_PARAMETERS):
         chunk = keys[at : at + states.SQLITE_PARAMETERS]
-        found += _connection().execute(states.sqlite_query(len(chunk)), (*chunk, "email")).fetchall()
+        found += connection.execute(states.sqlite_query(len(chunk)), (*chunk, "email")).fetchall()
     return found
 
 
-def _connection() -> Any:
-    """Return this thread's own connection, set up as the product sets up its own."""
-    if not hasattr(_held, "connection"):
-        url = os.environ["DATABASE_URL"]
-        if url.startswith("sqlite"):
-            _held.connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-            _held.connection.execute("PRAGMA synchronous=FULL")
-        else:
-            _held.connection = psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
-            _held.connection.execute(readers.SESSION)
-    return _held.connection
+@contextmanager
+def _connection() -> Iterator[Any]:
+    """Yield a connection nobody else uses now, the last used first, set up as the product sets up its own."""
+    try:
+        connection = _free.pop()
+    except IndexError:
+        connection = _connect()
+    yield connection
+    _free.append(connection)
+
+
+def _connect() -> Any:
+    url = os.environ["DATABASE_URL"]
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+    made = psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+    made.execute(readers.SESSION)
+    return made

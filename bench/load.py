@@ -5,9 +5,9 @@ client library's.
 """
 
 import os
+import selectors
 import socket
 import statistics
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,21 @@ class Client:
 
     def ask(self, wire: bytes) -> bytes:
         """Send a request and return the answer's body. Raises ``AssertionError`` for any status but 2xx."""
+        self.send(wire)
+        return self.answer()
+
+    def send(self, wire: bytes) -> float:
+        """Send a request and return when."""
+        begun = time.perf_counter()
         self._socket.sendall(wire)
+        return begun
+
+    def fileno(self) -> int:
+        """Return what a selector waits on."""
+        return self._socket.fileno()
+
+    def answer(self) -> bytes:
+        """Return the next answer's body. Raises ``AssertionError`` for any status but 2xx."""
         head, self._held = self._until(b"\r\n\r\n")
         lowered = head.lower()
         assert lowered[9:10] == b"2", head[:200] + self._held[:500]
@@ -157,45 +171,79 @@ def compare(
     port: int, pid: int, routes: Mapping[str, Request], *, clients: int | Mapping[str, int], rounds: int, seconds: float
 ) -> Comparison:
     """Let the routes take turns for some rounds; a first short turn of each is thrown away."""
+    stocks = {name: Stock(make) for name, make in routes.items()}
 
-    def number(name: str) -> int:
-        return clients if isinstance(clients, int) else clients[name]
+    def turn(name: str, long: float) -> Slice:
+        return _slice(port, pid, stocks[name], clients if isinstance(clients, int) else clients[name], long)
 
-    for name, make in routes.items():
-        _slice(port, pid, make, number(name), min(seconds, 1.0))
+    for name in routes:
+        turn(name, min(seconds, 1.0))
     found = Comparison()
     for _ in range(rounds):
-        found.rounds.append({name: _slice(port, pid, make, number(name), seconds) for name, make in routes.items()})
+        found.rounds.append({name: turn(name, seconds) for name in routes})
     return found
 
 
-def _slice(port: int, pid: int, make: Request, clients: int, seconds: float) -> Slice:
-    times: list[float] = []
-    failed: list[BaseException] = []
+class Stock:
+    """Requests made before they are timed: links and signatures are not the server's work."""
+
+    def __init__(self, make: Request) -> None:
+        self._make = make
+        self._ready: list[bytes] = []
+
+    def fill(self, number: int) -> None:
+        """Make requests until so many are there."""
+        self._ready += [self._make() for _ in range(number - len(self._ready))]
+
+    def take(self) -> bytes:
+        """Return a request; makes one where none is left."""
+        return self._ready.pop() if self._ready else self._make()
+
+
+def _slice(port: int, pid: int, stock: Stock, clients: int, seconds: float) -> Slice:
     before, started = _cpu_of(pid), time.perf_counter()
-    end = started + seconds
+    times = (_alone if clients == 1 else _together)(port, stock, clients, started + seconds)
+    found = Slice(times, time.perf_counter() - started, _cpu_of(pid) - before)
+    stock.fill(int(1.3 * seconds * found.rate))
+    return found
 
-    def run() -> None:
-        client = Client(port)
-        try:
-            while time.perf_counter() < end:
-                wire = make()
-                begun = time.perf_counter()
-                client.ask(wire)
-                times.append(time.perf_counter() - begun)
-        except BaseException as error:  # noqa: BLE001  raised again by the thread that measures
-            failed.append(error)
-        finally:
-            client.close()
 
-    threads = [threading.Thread(target=run) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
-    return Slice(times, time.perf_counter() - started, _cpu_of(pid) - before)
+def _alone(port: int, stock: Stock, _: int, end: float) -> list[float]:
+    client, times = Client(port), []
+    while time.perf_counter() < end:
+        wire = stock.take()
+        begun = time.perf_counter()
+        client.ask(wire)
+        times.append(time.perf_counter() - begun)
+    client.close()
+    return times
+
+
+def _together(port: int, stock: Stock, number: int, end: float) -> list[float]:
+    """Keep a request of each client under way, from one thread: many would take the server's processor time."""
+    times: list[float] = []
+    with selectors.DefaultSelector() as waiting:
+        for _ in range(number):
+            client = Client(port)
+            waiting.register(client, selectors.EVENT_READ, _Asked(client, client.send(stock.take())))
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                asked: _Asked = key.data
+                asked.client.answer()
+                now = time.perf_counter()
+                times.append(now - asked.at)
+                if now < end:
+                    asked.at = asked.client.send(stock.take())
+                else:
+                    waiting.unregister(asked.client)
+                    asked.client.close()
+    return times
+
+
+@dataclass(slots=True)
+class _Asked:
+    client: Client
+    at: float
 
 
 def _cpu_of(pid: int) -> float:

@@ -1,11 +1,13 @@
 """A scrub of a big file against a big list, beside DuckDB's bare read, hash, anti-join and write of the same.
 
     python -m bench.scrub --rows 1000000 --list 5000000
+    python -m bench.scrub --rows 10000000 --list 50000000 --database postgres --staged
 
 Loads the list (what a scrub reads: ``standing`` and its place in the ledger), then runs both in
 turn, each in a process of its own. The floor reads the same audience and the same keys from
 Parquet, and knows neither reasons nor odd addresses. Judge the ratio. ``--rows 10000000 --list
-50000000`` takes about 8 GB of disk and a quarter of an hour, most of it for loading.
+50000000`` takes about 8 GB of disk and a quarter of an hour, most of it for loading. With
+``--staged`` the list is loaded as an office loads it, by ``prefs import``, address, entry and all.
 """
 
 import argparse
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--memory-limit", default="1GB")
+    parser.add_argument("--staged", action="store_true", help="load the list by prefs import")
     parser.add_argument("--folder", type=Path, help="Where the files go; default: a temporary folder.")
     parser.add_argument("--floor", nargs=3, metavar=("AUDIENCE", "KEYS", "OUT"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
@@ -64,13 +67,17 @@ def measure(folder: Path, url: str, wanted: argparse.Namespace) -> None:
     say(f"files made in {time.monotonic() - started:.0f} s: audience {size(audience)}, keys {size(keys)}")
     settings = {"PREFS_ADDRESS_KEY": base64.b64encode(KEY).decode(), "DATABASE_URL": url}
     started = time.monotonic()
-    load_list(url, keys, folder, wanted.database)
-    disk = f", {size(folder / 'prefs.db')} of disk" if wanted.database == "sqlite" else ""
-    say(f"{wanted.list:,} rows loaded into {wanted.database} in {time.monotonic() - started:.0f} s{disk}")
+    environment = {**os.environ, "PREFS_DATA_DIR": str(folder / "var"), **settings}
+    if wanted.staged:
+        import_list(url, folder, wanted.list, environment)
+    else:
+        load_list(url, keys, folder, wanted.database)
+    say(
+        f"{wanted.list:,} rows loaded into {wanted.database} in {time.monotonic() - started:.0f} s, {disk(url)} of disk"
+    )
     command = ["scrub", str(audience), "--channel", "email", "--topic", "product-offers"]
     command += ["--out", str(folder / "kept.csv"), "--blocked", str(folder / "blocked.csv")]
     command = [sys.executable, "-m", "prefs", *command, "--memory-limit", wanted.memory_limit]
-    environment = {**os.environ, "PREFS_DATA_DIR": str(folder / "var"), **settings}
     say(f"first scrub, which copies the standing: {run(command, environment)}; copy {size(folder / 'var/scrub')}")
     walls, cpus = [], []
     for _ in range(wanted.rounds):
@@ -97,6 +104,29 @@ def make_files(folder: Path, audience: Path, keys: Path, wanted: argparse.Namesp
             f"COPY (SELECT {key.format(value='value')} AS key FROM (SELECT {ADDRESS.format(number='i')} AS value "
             f"FROM range({wanted.list}) AS t(i))) TO {quoted(keys)} (FORMAT parquet)"
         )
+
+
+def import_list(url: str, folder: Path, rows: int, environment: dict[str, str]) -> None:
+    """Write the list as a file and put it on record by ``prefs import``."""
+    migrate.upgrade(url)
+    file = folder / "list.csv"
+    with opened(folder / "list.duckdb") as engine:
+        addresses = f"SELECT {ADDRESS.format(number='i')} AS email FROM range({rows}) AS t(i)"
+        engine.run(f"COPY ({addresses}) TO {quoted(file)} (FORMAT csv, HEADER)")
+    say(f"list written: {size(file)}")
+    say(f"prefs import: {run([sys.executable, '-m', 'prefs', 'import', str(file)], environment)}")
+    file.unlink()
+
+
+def disk(url: str) -> str:
+    """Return what a database takes of the disk."""
+    if url.startswith("sqlite"):
+        return size(Path(url.removeprefix("sqlite:///")))
+    import psycopg
+
+    with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://")) as connection:
+        (taken,) = connection.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        return f"{taken / 1e6:,.0f} MB"
 
 
 def load_list(url: str, keys: Path, folder: Path, database: str) -> None:

@@ -19,7 +19,9 @@ from tests.faults.service import Running
 from tests.postgres import PostgresServer
 
 # Long enough that a load of 20 million rows does not write the same pages out again and again.
-_BIG = "-c shared_buffers=2GB -c maintenance_work_mem=1GB -c max_wal_size=8GB -c checkpoint_timeout=30min"
+# The product's connections and the measuring routes' own are more than the usual hundred.
+_BIG = "-c max_connections=300 -c shared_buffers=2GB -c maintenance_work_mem=1GB -c max_wal_size=8GB "
+_BIG += "-c checkpoint_timeout=30min"
 ADDRESS_KEY = b"bench address key, 32 bytes long"
 KEYS = AddressKeys([ADDRESS_KEY])
 """Makes address keys as every measured service makes them."""
