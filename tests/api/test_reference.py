@@ -38,7 +38,7 @@ NOT_OF_THE_API = {
     # The console and the commands say these.
     *("checked_again", "no_proof", "nothing_to_import"),
     *("bad_signature", "exists", "extended_before", "last_admin", "needs_approval", "needs_second_person"),
-    *("no_certificate", "no_check_needed", "no_file", "no_folder", "no_list", "nobody", "not_a_copy"),
+    *("no_certificate", "no_check_needed", "no_file", "no_folder", "no_list", "nobody", "not_a_copy", "not_pressed"),
     *("not_a_rectification", "not_a_restriction", "not_an_erasure", "not_answered", "not_empty", "not_liftable"),
     *("not_standing", "not_theirs", "not_vouched_for", "not_waiting", "not_yours", "other_channel", "other_requests"),
     *("request_taken", "same_address", "same_file", "same_person", "sign_in_refused", "too_late", "too_many"),
