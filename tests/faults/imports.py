@@ -22,6 +22,7 @@ from prefs.domain.terms import Channel
 from prefs.services.decisions import Asked
 from prefs.services.replay import replay
 from prefs.services.suppression import Wish
+from prefs.storage.imports import Import
 from prefs.storage.tables import ledger_entry
 from prefs.wiring import Services
 from tests.faults.service import Running, running
@@ -62,6 +63,7 @@ def _command(service: Running, *words: str) -> "subprocess.Popen[bytes]":
 def _import_until_done(service: Running, file: Path, listed: list[str], most: int) -> list[str]:
     """Kill the import at random moments, ``most`` times at most, until it finishes; return where each hit it."""
     made = service.services()
+    earlier = _newest(made)
     hit: list[str] = []
     while True:
         process = _command(service, "import", str(file), "--json")
@@ -73,15 +75,20 @@ def _import_until_done(service: Running, file: Path, listed: list[str], most: in
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            hit.append(_place(made))
+            hit.append(_place(_newest(made), earlier))
+            if hit[-1] == "done":
+                return hit
 
 
-def _place(made: Services) -> str:
-    """Return how far the newest import was: before it began, in the middle of reading, or after so many parts."""
-    newest = made.imports.page(1)
-    if not newest or newest[0].status == "done":
+def _newest(made: Services) -> Import | None:
+    return next(iter(made.imports.page(1)), None)
+
+
+def _place(found: Import | None, earlier: Import | None) -> str:
+    """Return how far the import was: not begun, reading, after so many parts, or done and about to say so."""
+    if found is None or (earlier is not None and found.id == earlier.id):
         return "before"
-    return f"part {newest[0].next_part}" if newest[0].status == "running" else "reading"
+    return {"queued": "reading", "running": f"part {found.next_part}"}.get(found.status, found.status)
 
 
 def _judge(service: Running, listed: list[str], bad: int, hit: list[str]) -> bool:
