@@ -202,13 +202,14 @@ class Stock:
 
 def _slice(port: int, pid: int, stock: Stock, clients: int, seconds: float) -> Slice:
     before, started = _cpu_of(pid), time.perf_counter()
-    times = (_alone if clients == 1 else _together)(port, stock, clients, started + seconds)
+    end = started + seconds
+    times = _alone(port, stock, end) if clients == 1 else _together(port, stock, clients, end)
     found = Slice(times, time.perf_counter() - started, _cpu_of(pid) - before)
     stock.fill(int(1.3 * seconds * found.rate))
     return found
 
 
-def _alone(port: int, stock: Stock, _: int, end: float) -> list[float]:
+def _alone(port: int, stock: Stock, end: float) -> list[float]:
     client, times = Client(port), []
     while time.perf_counter() < end:
         wire = stock.take()

@@ -128,6 +128,13 @@ def _answered(kind: str) -> Go:
     return go
 
 
+def _checked(page: Page, site: Site) -> None:
+    _request("access", "Yes, this is my request", mailed=True)(page, site)
+    reference = page.locator("dd.mono").inner_text()
+    site.services.requests.accept_press(int(reference.removeprefix("PR-")), "staff:1")
+    page.reload()
+
+
 def _restricted(page: Page, site: Site) -> None:
     from prefs.services.casework import Right
 
@@ -206,6 +213,7 @@ STATES: dict[str, Go] = {
     "p9-done": _rights("=access", "Continue", "address", "Send my request"),
     "p9-unchecked": _request("erasure"),
     "p9-mailed": _request("access", mailed=True),
+    "p9-checked": _checked,
     "p9-confirmed": _request("access", "Yes, this is my request", mailed=True),
     "p9-objection": _request("objection"),
     "p9-answered": _answered("access"),

@@ -39,3 +39,24 @@ def test_the_database_itself_refuses_to_change_or_remove_entries(world: World, s
         connection.execute(text(statement))
 
     assert len(world.entries()) == 1
+
+
+def test_g2_open_requests_that_a_press_alone_had_verified_wait_for_staff_again(database_url: str) -> None:
+    store = Store(database_url)
+    migrate.downgrade(database_url, "0008_people")
+    row = (
+        "INSERT INTO privacy_request"
+        " (kind, status, language, received_by, received_at, due_on, verified_at, verified_by)"
+        " VALUES ('access', :status, 'en', 'web', 1, '2026-12-24', 7, :by)"
+    )
+    written = [("working", "link"), ("answered", "link"), ("working", "staff:1")]
+    with store.engine.begin() as connection:
+        connection.execute(text(row), [{"status": status, "by": by} for status, by in written])
+
+    migrate.upgrade(database_url)
+
+    asked = "SELECT verified_at, verified_by, link_pressed_at FROM privacy_request ORDER BY id"
+    with store.read() as connection:
+        found = [tuple(one) for one in connection.execute(text(asked))]
+    assert found == [(None, None, 7), (7, "link", 7), (7, "staff:1", None)]
+    store.dispose()

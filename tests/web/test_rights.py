@@ -32,7 +32,7 @@ def test_one_question_a_page_and_a_reference_at_the_end(world: World) -> None:
     assert "24 December 2026" in done
 
 
-def test_the_mailed_link_proves_the_address_and_only_by_a_press(world: World) -> None:
+def test_g2_only_a_press_behind_the_mailed_link_counts_and_staff_accept_it(world: World) -> None:
     world.know()
     progress = ask(world, "erasure").partition("?")[0]
     assert "We have not checked it is you yet" in world.client.get(progress).text
