@@ -224,17 +224,15 @@ def new_address(key: bytes, kind: AddressKind, sealed: bytes | None = None) -> K
     return KnownAddress(people.new_subject(), key, kind, sealed, None)
 
 
-def write_at_once(
-    kit: Kit, doing: Doing, look: Look, entries: Sequence[Entry], beside: Sequence[Beside] = ()
-) -> list[Entry] | None:
-    """Write an act about one address with its proof in one go, or return None: then nothing was written.
+def write_at_once(kit: Kit, doing: Doing, look: Look, entries: Sequence[Entry], beside: Sequence[Beside] = ()) -> bool:
+    """Write an act about one address with its proof in one go; False: nothing was written.
 
     Raises:
         StoreUnavailable: The database cannot take it.
     """
     known = {entry.entry_key for entry in look.book.of(look.known)}
     if not entries or any(entry.entry_key in known for entry in entries):
-        return None
+        return False
     proofs = [
         Beside("evidence", evidence.values(doing.id, subject, sealed, doing.recorded_at, part))
         for part, subject, sealed in _sealed_proofs(kit, doing, [entry.subject for entry in entries])

@@ -6,20 +6,27 @@ between, and a write that holds only if the address is still as it was (its last
 version). Where it is not, nothing was written and the caller goes the general way. Locks are
 taken in the general order: the writers' shared lock, then the address (reliability.md R6).
 
-Most are about somebody nobody knew: that is tried first, and then one round trip does.
+Most are about somebody nobody knew: that is tried first, and then one round trip does. What many
+people ask for at the same moment goes in one transaction (``together``): strangers on both
+databases, on SQLite those we know as well, since it has one writer.
 """
 
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from prefs.domain.ledger import Entry, with_id
 from prefs.domain.references import act_number
-from prefs.storage import ledger
+from prefs.storage import first_facts, ledger, many, tables
 from prefs.storage.base import WRITERS_LOCK, Store
+from prefs.storage.first_facts import Newcomer
 from prefs.storage.ledger import Book
 from prefs.storage.many import stored
 from prefs.storage.people import KnownAddress
@@ -44,6 +51,9 @@ _STANDING = (
     "flag",
 )
 _SLOT = _STANDING[:5]
+_NO_LONG_WAIT = "SET LOCAL lock_timeout = 100"
+"""Milliseconds: many people's opt-outs do not wait for one of them whose address somebody holds, say an import."""
+_LOCK_NOT_AVAILABLE = "55P03"
 
 _LOOK = f"""
 SELECT a.subject, a.key, a.kind, a.sealed, a.contact, a.last_entry, e.id, {", ".join(f"e.{name}" for name in _ENTRY)}
@@ -54,6 +64,10 @@ ORDER BY e.id
 """
 _LOOK_POSTGRES = _LOOK.format(key="%(key)b")
 _LOOK_SQLITE = _LOOK.format(key="?1")
+
+
+class _Apart(Exception):
+    """These pieces cannot go in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +127,68 @@ def look(store: Store, key: bytes, new: KnownAddress) -> Look | None:
     return Look(known, book, last_entry, False)
 
 
-def write(store: Store, wanted: Writing) -> list[Entry] | None:
-    """Write it all, on disk when this returns, and return the entries with their numbers.
+def write(store: Store, wanted: Writing) -> bool:
+    """Write it all, on disk when this returns; False: the address is no longer as it was, and nothing was written.
 
-    None where the address is no longer as it was when looked at; nothing was written then.
+    What several threads write at the same time goes in one transaction.
 
     Raises:
         StoreUnavailable: As ``Store.write``.
     """
+    if store.is_sqlite or wanted.look.is_new:
+        written: bool | None = store.together.do(wanted, partial(_write_all, store))
+        if written is not None:
+            return written
+    return _write_alone(store, wanted)
+
+
+def _write_alone(store: Store, wanted: Writing) -> bool:
     try:
-        numbers = _run_sqlite(store, wanted) if store.is_sqlite else _write_postgres(store, wanted)
+        if not store.is_sqlite:
+            return _write_postgres(store, wanted)
+        with store.write() as connection:
+            return _write_sqlite(connection, wanted)
     except (Conflicting, sqlite3.IntegrityError):
-        return None  # somebody wrote the very same meanwhile
-    if numbers is None:
-        return None
-    return [with_id(entry, number) for entry, number in zip(wanted.entries, numbers, strict=True)]
+        return False  # somebody wrote the very same meanwhile
+
+
+def _write_all(store: Store, pieces: Sequence[Writing]) -> Sequence[bool | None]:
+    """Write many in one transaction and say of each what ``write`` would; None where it has to go alone."""
+    if len(pieces) == 1:
+        return [_write_alone(store, pieces[0])]
+    try:
+        with store.write() as connection:
+            return _write_together(connection, pieces, store.now())
+    except _Apart:
+        return [None] * len(pieces)
+
+
+def _write_together(connection: Connection, pieces: Sequence[Writing], now: datetime) -> list[bool]:
+    newcomers = {one.look.known.key: one for one in reversed(pieces) if one.look.is_new}
+    try:
+        if connection.dialect.name != "sqlite":
+            connection.exec_driver_sql(_NO_LONG_WAIT)
+        made = first_facts.write(connection, [Newcomer(one.look.known, one.entries) for one in newcomers.values()], now)
+        _write_beside(connection, [one for one in newcomers.values() if one.look.known.subject in made])
+        return [one.look.known.subject in made if one.look.is_new else _write_sqlite(connection, one) for one in pieces]
+    except (DBAPIError, sqlite3.IntegrityError) as error:
+        if isinstance(error, DBAPIError) and not _concerns_one(error):
+            raise
+        raise _Apart from error
+
+
+def _concerns_one(error: DBAPIError) -> bool:
+    """True where one piece is at fault: it broke a constraint, or somebody holds its address."""
+    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def _write_beside(connection: Connection, written: Sequence[Writing]) -> None:
+    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in written:
+        for beside in one.beside:
+            rows.setdefault((beside.table, *beside.values), []).append(beside.values)
+    for (table, *_), values in rows.items():
+        many.insert(connection, tables.metadata.tables[table], values)
 
 
 def _changes(wanted: Writing) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -144,7 +205,7 @@ def _slot(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in _SLOT)
 
 
-def _write_postgres(store: Store, wanted: Writing) -> list[int] | None:
+def _write_postgres(store: Store, wanted: Writing) -> bool:
     put, clear = _changes(wanted)
     look = wanted.look
     places = tuple(row["entry_id"] - _PROVISIONAL if row["entry_id"] >= _PROVISIONAL else -1 for row in put)
@@ -163,8 +224,7 @@ def _write_postgres(store: Store, wanted: Writing) -> list[int] | None:
         given |= {f"c{place}_{name}": stored(row[name]) for name in _SLOT}
     for place, one in enumerate(wanted.beside):
         given |= {f"b{place}_{name}": stored(value) for name, value in one.values.items()}
-    rows = store.write_at_once(statement, [given[name] for name in names])
-    return list(rows[0]) if rows else None
+    return bool(store.write_at_once(statement, [given[name] for name in names]))
 
 
 @lru_cache(maxsize=256)
@@ -226,12 +286,8 @@ def _put(row: int, place: int) -> str:
     )
 
 
-def _run_sqlite(store: Store, wanted: Writing) -> list[int] | None:
-    with store.write() as connection:
-        return _write_sqlite(connection.connection.driver_connection, wanted)
-
-
-def _write_sqlite(driver: Any, wanted: Writing) -> list[int] | None:
+def _write_sqlite(connection: Connection, wanted: Writing) -> bool:
+    driver: Any = connection.connection.driver_connection
     run: Callable[..., Any] = driver.execute
     look = wanted.look
     known = look.known
@@ -244,9 +300,9 @@ def _write_sqlite(driver: Any, wanted: Writing) -> list[int] | None:
             to_microseconds(wanted.entries[0].recorded_at),
         )
         if run(_NEW_ADDRESS, made).rowcount != 1:
-            return None
+            return False
     elif run(_AS_IT_WAS, (known.subject, look.last_entry)).fetchone() is None:
-        return None
+        return False
     numbers = [run(_NEW_ENTRY, [stored(getattr(entry, name)) for name in _ENTRY]).lastrowid for entry in wanted.entries]
     run(_NEW_REFERENCE, (act_number(wanted.entries[0].act_id), numbers[0]))
     put, clear = _changes(wanted)
@@ -263,7 +319,7 @@ def _write_sqlite(driver: Any, wanted: Writing) -> list[int] | None:
             [stored(value) for value in one.values.values()],
         )
     run("UPDATE address SET last_entry = ? WHERE subject = ?", (numbers[-1], known.subject))
-    return numbers
+    return True
 
 
 _NEW_ADDRESS = (

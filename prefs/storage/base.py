@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 
 from prefs.errors import StoreUnavailable
 from prefs.storage.readers import Parameters, Readers, Rows, is_uncertain
+from prefs.storage.together import Together
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ Clock = Callable[[], datetime]
 
 WRITE_WAIT_SECONDS = 5
 STATEMENT_SECONDS = 30
+TOGETHER = 256
+"""Opt-outs that one transaction takes at most."""
 WRITERS_LOCK = 0x7072656673  # "prefs": the advisory lock that writers share (contract D23)
 
 
@@ -51,6 +54,7 @@ class Store:
     failing: bool = False
     engine: Engine = field(init=False)
     reader: Engine = field(init=False)
+    together: Together[Any, Any] = field(init=False, repr=False)
     _readers: Readers = field(init=False, repr=False)
     _write_lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -59,6 +63,7 @@ class Store:
         # SQLite has no transaction before our own BEGIN, and the dialect's AUTOCOMMIT would undo that.
         self.reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._readers = Readers(self.engine)
+        self.together = Together(most=TOGETHER, wait_seconds=WRITE_WAIT_SECONDS)
 
     @property
     def is_sqlite(self) -> bool:

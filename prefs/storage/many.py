@@ -26,26 +26,34 @@ def stored(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
+def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows, all with the same columns; one that is there already breaks its constraint."""
+    _insert(connection, table, rows, "")
+
+
 def insert_new(
     connection: Connection, table: Table, rows: Sequence[Row], returning: Sequence[str] = ()
 ) -> list[tuple[Any, ...]]:
     """Insert the rows that are not there yet, all with the same columns, and return these columns of the new ones."""
+    back = f" RETURNING {', '.join(returning)}" if returning else ""
+    return _insert(connection, table, rows, f" ON CONFLICT DO NOTHING{back}", bool(returning))
+
+
+def _insert(
+    connection: Connection, table: Table, rows: Sequence[Row], tail: str, returns: bool = False
+) -> list[tuple[Any, ...]]:
     if not rows:
         return []
     names = tuple(rows[0])
-    back = f" RETURNING {', '.join(returning)}" if returning else ""
+    start = f"INSERT INTO {table.name} ({', '.join(names)})"
     if connection.dialect.name != "sqlite":
-        statement = (
-            f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays(table, names)})"
-            f" ON CONFLICT DO NOTHING{back}"
-        )
-        return _rows(connection, statement, array_values(table, names, rows), bool(returning))
+        statement = f"{start} SELECT * FROM unnest({arrays(table, names)}){tail}"
+        return _rows(connection, statement, array_values(table, names, rows), returns)
     found: list[tuple[Any, ...]] = []
     for chunk in _chunks(rows, _SQLITE_PARAMETERS // len(names)):
         marks = ", ".join([f"({', '.join('?' * len(names))})"] * len(chunk))
-        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {marks} ON CONFLICT DO NOTHING{back}"
         values = tuple(value for row in stored_rows(table, names, chunk) for value in row)
-        found += _rows(connection, statement, values, bool(returning))
+        found += _rows(connection, f"{start} VALUES {marks}{tail}", values, returns)
     return found
 
 
