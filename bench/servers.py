@@ -2,9 +2,10 @@
 
     python -m bench.servers
 
-For each server, on SQLite: a route that does nothing and a decision, from 1 and 16 clients; ordinary
-requests beside a hundred clients that send their headers, and then their bodies, a byte a second;
-SIGTERM with requests under way; SIGKILL of a worker process. About three minutes.
+For each server, on SQLite or PostgreSQL: a route that does nothing and a decision, from 1 and 16 clients;
+ordinary requests beside two hundred clients that send their headers, or their bodies, a byte a second, or
+do not read their answers; SIGHUP and SIGTERM with requests under way; SIGKILL of a worker process. About
+four minutes a database.
 """
 
 import argparse
@@ -14,14 +15,14 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bench import decisions, load
 from bench.load import Client
 from bench.service import Measured, measured
 
-SLOW = 100
+SLOW = 200
 ORDINARY = 50
 
 
@@ -30,17 +31,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--server", action="append")
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     wanted = parser.parse_args()
     for server in wanted.server or ("granian", "gunicorn"):
-        with measured("sqlite", wanted.rows, server=server) as found:
+        with measured(wanted.database, wanted.rows, server=server) as found:
             routes = {name: make for name, make in decisions.routes(found).items() if name != "driver-only"}
             for clients in (1, 16):
                 load.compare(found.port, found.pid, routes, clients=clients, rounds=wanted.rounds, seconds=2.0).show(
-                    f"{server}, {clients} clients"
+                    f"{wanted.database}, {server}, {clients} clients"
                 )
             _slow(found, server, "headers", b"POST /v1/decisions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
             head = b"POST /v1/decisions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             _slow(found, server, "bodies", head + b"Content-Length: 2000\r\n\r\n{")
+            _slow(found, server, "readers", b"GET /v1/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 3)
+            _reloaded(found, server)
             _killed_worker(found, server)
             _ended(found, server)
 
@@ -93,6 +97,46 @@ def _trickling(port: int, start: bytes) -> Iterator[None]:
         time.sleep(1.0)
 
 
+def _reloaded(found: Measured, server: str) -> None:
+    """Have the processes replaced by SIGHUP and print what became of requests under way, and of those after."""
+    slow = _slow_requests(found)
+    assert found.service.process is not None
+    found.service.process.send_signal(signal.SIGHUP)
+    later, started = [], time.perf_counter()
+    while time.perf_counter() - started < 8:
+        later.append(_is_answered(found, "/bench/noop"))
+        time.sleep(0.02)
+    print(
+        f"{server}: SIGHUP with 4 requests under way: {slow()} answered; {later.count(True)} of {len(later)} after it"
+    )
+
+
+def _slow_requests(found: Measured) -> Callable[[], int]:
+    """Start four slow requests; the function returned waits for them and says how many were answered."""
+    outcomes: list[bool] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(_is_answered(found, "/bench/slow"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+
+    def end() -> int:
+        for thread in threads:
+            thread.join()
+        return outcomes.count(True)
+
+    return end
+
+
+def _is_answered(found: Measured, path: str) -> bool:
+    try:
+        client = Client(found.port, timeout=20)
+        client.ask(load.request("GET", path))
+        client.close()
+    except (OSError, AssertionError):
+        return False
+    return True
+
+
 def _killed_worker(found: Measured, server: str) -> None:
     """Kill the process that serves and print how long nobody answers."""
     worker = load.family(found.pid)[-1]
@@ -112,27 +156,14 @@ def _killed_worker(found: Measured, server: str) -> None:
 
 def _ended(found: Measured, server: str) -> None:
     """Send SIGTERM while requests run and print what became of them."""
-    outcomes: list[str] = []
-
-    def slow_request() -> None:
-        try:
-            Client(found.port, timeout=20).ask(load.request("GET", "/bench/slow"))
-            outcomes.append("answered")
-        except (OSError, AssertionError):
-            outcomes.append("lost")
-
-    threads = [threading.Thread(target=slow_request) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.5)
+    slow = _slow_requests(found)
     started = time.perf_counter()
     assert found.service.process is not None
     found.service.process.send_signal(signal.SIGTERM)
-    for thread in threads:
-        thread.join()
+    answered = slow()
     found.service.process.wait(timeout=60)
     passed = time.perf_counter() - started
-    print(f"{server}: SIGTERM with 4 requests under way: {outcomes.count('answered')} answered, over in {passed:.1f} s")
+    print(f"{server}: SIGTERM with 4 requests under way: {answered} answered, over in {passed:.1f} s")
 
 
 if __name__ == "__main__":

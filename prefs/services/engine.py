@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import duckdb
 
 DEFAULT_MEMORY = "1GB"
+_RESTING = "64MB"
 Fraction = Callable[[float], None]
 _WATCH_SECONDS = 0.5
 _INTERRUPTED = "Query interrupted"  # what duckdb raises for Ctrl-C, as a plain RuntimeError
@@ -35,6 +36,7 @@ class Engine:
     """One DuckDB connection. Values go in as parameters; names and constants through ``quoted``."""
 
     connection: "duckdb.DuckDBPyConnection"
+    memory: str
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement whose rows do not matter. Raises ``KeyboardInterrupt`` when Ctrl-C ends it."""
@@ -65,6 +67,16 @@ class Engine:
     def has_table(self, name: str) -> bool:
         """True where the table exists in the work file."""
         return bool(self.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [name]))
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Hold next to no memory while another engine works: what was read goes to the work file first."""
+        self.run("CHECKPOINT")
+        self.run(f"SET memory_limit = {quoted(_RESTING)}")
+        try:
+            yield
+        finally:
+            self.run(f"SET memory_limit = {quoted(self.memory)}")
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
@@ -109,7 +121,7 @@ def opened(path: Path, *, memory: str = DEFAULT_MEMORY, spill: Path | None = Non
     with _undisturbed():
         connection = _connect(path, memory, spill or path.parent / "spill")
     try:
-        yield Engine(connection)
+        yield Engine(connection, memory)
     finally:
         connection.close()
 

@@ -129,7 +129,7 @@ class Scrub:
             rows = _Rows(engine, told, _estimated_rows(engine, audience))
             self._read(engine, audience, order, rows)
             question = self.decisions.question(order.asked)  # reading may take minutes, and now is after it
-            self.index.refresh(question.channel, question.at, order.memory, rows.step("copying"))
+            self.index.refresh(question.channel, question.at, order.memory, rows.step("copying"), beside=engine)
             job = _Job(self, engine, audience, question, order, rows)
             with facts.one_moment(self.kit.store) as connection:
                 self._refuse_new_hashes(order)

@@ -8,7 +8,7 @@ and lays that over it. A copy of another ledger, or one too far behind, is made 
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -68,14 +68,18 @@ class StandingIndex:
         """Return where a channel's copy lies."""
         return self.folder / f"standing-{channel}.duckdb"
 
-    def refresh(self, channel: Channel, at: datetime, memory: str, told: Fraction | None = None) -> About:
+    def refresh(
+        self, channel: Channel, at: datetime, memory: str, told: Fraction | None = None, beside: Engine | None = None
+    ) -> About:
         """Make the copy unless there is one that a few changes bring up to date; return what it says.
 
         ``told`` hears about how far the reading is; the ledger's length stands for the number of facts.
+        ``beside`` is the caller's own engine, which rests while a copy is made: one limit of memory holds for both.
         """
         about = self._read(channel)
         if about is None or not self._usable(about, at):
-            self._make(channel, at, memory, told)
+            with beside.resting() if beside else nullcontext():
+                self._make(channel, at, memory, told)
             about = self._read(channel)
         assert about is not None  # made a line above
         return about
