@@ -188,13 +188,22 @@ class Imports:
         return found
 
     def _begin(self, request: ImportRequest, *, take: bool) -> Import:
-        file_hash = digest_of(request.path)
+        now, file_hash = self.kit.now(), digest_of(request.path)
         number = self._number(request, file_hash)
+        values = {
+            "id": number,
+            "file_hash": file_hash,
+            "options": request.options | request.notes,
+            "dry_run": request.dry_run,
+            "status": QUEUED,
+            "actor": request.actor,
+            "uploaded_at": now,
+        }
         place = self.folder / number
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with _alone(place):
-                return self._lay_down(request, file_hash, place, take=take)
+                return self._lay_down(request, place, values, take=take)
         except Conflict:
             found = self._read(number)
             if found is None:
@@ -217,7 +226,7 @@ class Imports:
         name = [file_hash.hex(), options, len(same), *([request.actor] if request.own else [])]
         return f"imp_{hashlib.sha256(json.dumps(name, sort_keys=True).encode()).hexdigest()[:24]}"
 
-    def _lay_down(self, request: ImportRequest, file_hash: bytes, place: Path, *, take: bool) -> Import:
+    def _lay_down(self, request: ImportRequest, place: Path, values: dict[str, Any], *, take: bool) -> Import:
         """Make an import's folder ready, with ``take`` the file moved into it, and put it on record if it is new."""
         known = self._read(place.name)
         if known is not None and known.status not in _OPEN:
@@ -234,22 +243,9 @@ class Imports:
         _save(place, replace(state, path=str(path)))
         _stamp(place, self.kit.now())
         if known is None:
-            self._put_on_record(request, place.name, file_hash, plan.format.name)
+            with self.kit.store.write() as connection:
+                imports.add(connection, {**values, "format": plan.format.name})
         return self.view(place.name)
-
-    def _put_on_record(self, request: ImportRequest, number: str, file_hash: bytes, format_: str) -> None:
-        values = {
-            "id": number,
-            "file_hash": file_hash,
-            "format": format_,
-            "options": request.options | request.notes,
-            "dry_run": request.dry_run,
-            "status": QUEUED,
-            "actor": request.actor,
-            "uploaded_at": self.kit.now(),
-        }
-        with self.kit.store.write() as connection:
-            imports.add(connection, values)
 
     def view(self, import_id: str) -> Import:
         """Return an import. Raises ``NotFound``."""

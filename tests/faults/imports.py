@@ -30,7 +30,7 @@ from prefs.services.decisions import Asked
 from prefs.services.replay import replay
 from prefs.services.suppression import SuppressionView, Wish
 from prefs.storage.imports import Import
-from prefs.storage.tables import ledger_entry
+from prefs.storage.tables import ledger_entry, standing
 from prefs.wiring import Services
 from tests.faults.service import Running, running
 
@@ -157,7 +157,10 @@ def _judge(service: Running, listed: list[str], bad: int, hit: list[str], left: 
         people = connection.execute(select(func.count(ledger_entry.c.subject.distinct())).where(mine)).scalar_one()
         theirs = select(ledger_entry.c.id).where(ledger_entry.c.source == _SOURCE)
         kept = {f"sup_{number}" for number in connection.execute(theirs).scalars()}
-    lost = len(set(left) - kept)
+        # What came after the upload stands in its own name: nothing but a later word of the person ends it.
+        later = theirs.where(ledger_entry.c.effective_at > found.uploaded_at).subquery()
+        gone = select(func.count()).where(later.c.id.not_in(select(standing.c.entry_id)))
+        lost = len(set(left) - kept) + connection.execute(gone).scalar_one()
     allowed = 0
     for start in range(0, len(listed), 50_000):
         asked = Asked(channel=Channel.EMAIL, topic="product-offers")
