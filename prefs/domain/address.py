@@ -187,6 +187,8 @@ def is_certain_number(text: str, region: str) -> bool:
     4915112345678 in Germany. A possible length alone is not enough: many a number without its + has
     as many digits as one of the region.
     """
+    if "+" in text:
+        return True
     bare = _bare_number(text)
     if "+" in bare or _SHORT_CODE.fullmatch(bare):
         return True

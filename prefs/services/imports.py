@@ -832,7 +832,7 @@ class _Merging(_Parts["_Prepared"]):
                 self._count(connection, len(added), standing)
         except _DryRun:
             pass
-        return len(added)
+        return added
 
     def _open(self, connection: Connection, rows: Sequence[_Row]) -> tuple[dict[bytes, KnownAddress], Book]:
         """Lock the addresses of these rows; one that was erased stays a bare key (rules.md G-3)."""

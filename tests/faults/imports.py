@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -35,6 +36,7 @@ from prefs.wiring import Services
 from tests.faults.service import Running, running
 
 _SOURCE = "letter"
+_PAUSE_SECONDS = 0.005
 
 
 def main() -> int:
@@ -85,17 +87,17 @@ class _Leaving(threading.Thread):
 
     def run(self) -> None:
         for person in self._people:
-            if self._over.is_set():
+            if self._over.wait(_PAUSE_SECONDS):
                 return
-            wish = Wish(channel=Channel.EMAIL, to=person, source=_SOURCE)
-            try:
-                (answer,) = self._made.suppressions.add_many([wish])
-            except StoreUnavailable:
-                continue  # nobody was told that this one counts
-            assert isinstance(answer, SuppressionView), answer
-            self.ids.append(answer.id)
-            phase = _place(_newest(self._made), self._earlier)
-            self.when["merging" if phase.startswith("part") else phase] += 1
+            with suppress(StoreUnavailable):  # nobody was told that this one counts
+                self._opt_out(person)
+
+    def _opt_out(self, person: str) -> None:
+        (answer,) = self._made.suppressions.add_many([Wish(channel=Channel.EMAIL, to=person, source=_SOURCE)])
+        assert isinstance(answer, SuppressionView), answer
+        self.ids.append(answer.id)
+        phase = _place(_newest(self._made), self._earlier)
+        self.when["merging" if phase.startswith("part") else phase] += 1
 
     def stop(self) -> None:
         """Let the last one finish."""
