@@ -25,7 +25,7 @@ ANSWERS = {
     "en": "yes|no|y|n|true|false|t|f|on|off|active|inactive|enabled|disabled|subscribed|unsubscribed|not subscribed"
     "|never subscribed|subscriber|opted in|opted out|opt in|opt out|optin|optout|pending|confirmed|unconfirmed"
     "|allowed|blocked|granted|denied|accepted|declined|rejected|agreed|consented|revoked|cleaned|bounced|suppressed"
-    "|complained|blocklisted|blacklisted",
+    "|complained|blocklisted|blacklisted|bounce|hard bounce|soft bounce|complaint|spam complaint|unsubscribe",
     "de": "ja|nein|j|wahr|falsch|aktiv|inaktiv|abonniert|nicht abonniert|abbestellt|angemeldet|abgemeldet|bestatigt"
     "|unbestatigt|ausstehend|gesperrt|erlaubt|zugestimmt|abgelehnt|widerrufen",
     "fr": "oui|non|o|vrai|faux|actif|inactif|abonne|abonnee|non abonne|desabonne|desabonnee|inscrit|inscrite|desinscrit"

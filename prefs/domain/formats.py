@@ -88,9 +88,7 @@ def _format(name: str, tool: str, source: str, needs: str, **more: object) -> Fo
 
 
 _SENDGRID = "https://github.com/twilio/sendgrid-oai/blob/main/spec/json/tsg_suppressions_v3.json"
-_MAILGUN = "https://documentation.mailgun.com/en/latest/api-suppressions.html"
-_MAILGUN_BOUNCES = "https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/bounces"
-_MAILGUN_UNSUBSCRIBES = "https://mailgun-docs.redoc.ly/docs/mailgun/api-reference/openapi-final/tag/Unsubscribe"
+_MAILGUN = "https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/"
 _MAILCHIMP = "https://kb.mailchimp.com/lists/managing-subscribers/view-unsubscribed-and-cleaned-addresses"
 _HUBSPOT = "https://knowledge.hubspot.com/articles/kcs_article/contacts/"
 _KLAVIYO = "https://help.klaviyo.com/hc/en-us/articles/115005246108-Understanding-suppressed-email-profiles"
@@ -162,7 +160,7 @@ FORMATS: tuple[Format, ...] = (
     _format(
         "mailgun-unsubscribes",
         "Mailgun, unsubscribes",
-        _MAILGUN_UNSUBSCRIBES,
+        _MAILGUN + "unsubscribe",
         "address|tags|created_at",
         address=("address",),
         since="created_at",
@@ -172,7 +170,7 @@ FORMATS: tuple[Format, ...] = (
     _format(
         "mailgun-bounces",
         "Mailgun, bounces",
-        _MAILGUN_BOUNCES,
+        _MAILGUN + "bounces",
         "address|code|error|created_at",
         address=("address",),
         otherwise=Reason.HARD_BOUNCE,
@@ -183,7 +181,7 @@ FORMATS: tuple[Format, ...] = (
     _format(
         "mailgun-complaints",
         "Mailgun, complaints",
-        _MAILGUN,
+        _MAILGUN + "complaints",
         "address|created_at",
         exact=True,
         address=("address",),
