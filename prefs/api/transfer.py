@@ -1,5 +1,6 @@
 """``/v1/imports``: lists of other tools as files, imported by the worker."""
 
+import re
 from typing import Any
 
 from prefs.api.http import Reply, Upload, caller, endpoint
@@ -10,8 +11,9 @@ from prefs.services.imports import ImportRequest
 from prefs.storage.imports import Import
 
 LARGEST = 1024 * MB
-_FIELDS = frozenset({"channel", "format", "dry_run"})
+_FIELDS = frozenset({"channel", "format", "scope", "column", "region", "dry_run"})
 _WORDS = {"true": True, "false": False, "": False}
+_OPTION = re.compile(r"--(channel|format|scope|column|region)(?: (?!or\b|and\b)([a-z0-9-]+))?")
 
 
 @bp.post("/imports")
@@ -19,23 +21,40 @@ _WORDS = {"true": True, "false": False, "": False}
 @endpoint("suppress", answer="The import's id and status", changes=True, upload=_FIELDS)
 def start_import(upload: Upload) -> Reply:
     """Import a list of suppressions: read and merged by the worker, never removing, never re-subscribing."""
-    channel, name = upload.fields.get("channel"), upload.fields.get("format")
-    dry_run = upload.fields.get("dry_run", "")
+    given = {name: value for name, value in upload.fields.items() if value}
+    dry_run, format_ = given.get("dry_run", ""), given.get("format")
     if dry_run not in _WORDS:
         raise InvalidInput("`dry_run` is `true` or `false`.", field="dry_run")
     request = ImportRequest(
         path=upload.path,
         actor=caller().id,
-        channel=_channel(channel) if channel else None,
-        format=None if name in {None, "", "auto"} else name,
+        channel=_channel(given["channel"]) if "channel" in given else None,
+        format=None if format_ == "auto" else format_,
+        scope=given.get("scope", "all"),
+        column=given.get("column"),
+        region=given["region"].upper() if "region" in given else None,
         dry_run=_WORDS[dry_run],
+        own=True,
     )
-    found = services().imports.accept(request)
+    try:
+        found = services().imports.accept(request)
+    except InvalidInput as error:
+        raise _in_fields(error) from error
     return Reply({"id": found.id, "status": found.status}, 202)
 
 
+def _in_fields(error: InvalidInput) -> InvalidInput:
+    """Return a refusal with the fields of a request for the options of the command."""
+
+    def field(option: re.Match[str]) -> str:
+        name, value = option.groups()
+        return f"`{name}={value}`" if value else f"`{name}`"
+
+    return InvalidInput(_OPTION.sub(field, str(error)), field=error.field, code=error.code)
+
+
 @bp.get("/imports/<number>")
-@endpoint("suppress", answer="The import: status, counts, a link to the rows that could not be imported")
+@endpoint("suppress", answer="The import: status, counts, what a dry run would change, a link to the rejected rows")
 def read_import(number: str) -> Reply:
     """How far an import is, and what it did."""
     return Reply(_import(_found(number)))
@@ -52,9 +71,12 @@ def read_rejects(number: str) -> Reply:
 
 
 def _found(number: str) -> Import:
-    """Return an import of stops: what people agreed to is the console's alone (contract D31). Raises ``NotFound``."""
-    found = services().imports.view(number)
-    if found.are_consents:
+    """Return an import of stops that the calling key started; an ``admin`` key sees all.
+
+    What people agreed to is the console's alone (contract D31). Raises ``NotFound``.
+    """
+    found, key = services().imports.view(number), caller()
+    if found.are_consents or (found.actor != key.id and "admin" not in key.scopes):
         raise NotFound("There is no import with this id.")
     return found
 
@@ -70,6 +92,7 @@ def _import(found: Import) -> dict[str, Any]:
         "finished_at": _time(found.finished_at),
         "progress": round(found.next_part / found.parts, 3) if found.parts else 0.0,
         "counts": {name: getattr(found, name) for name in ("added", "already", "invalid", "ignored")},
+        "difference": services().imports.difference(found.id),
         "rejects": f"{services().base_url}/v1/imports/{found.id}/rejects" if kept else None,
         "error": found.error,
     }

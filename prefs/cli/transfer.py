@@ -69,6 +69,7 @@ class Formats(click.Choice[str]):
 @click.option("--format", "format_", type=Formats(["auto", *BY_NAME]), default="auto", show_default=False)
 @click.option("--scope", default="all", show_default=True, help="How far each opt-out reaches: all, topic:SLUG, …")
 @click.option("--column", help="The column of addresses, where it is not clear.")
+@click.option("--region", help="Where numbers without + are from, like DE; PREFS_DEFAULT_REGION where it is left out.")
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 @click.option("--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where rows go that cannot be used.")
 @click.option("--by", "name", help="Your name; your login where it is left out.")
@@ -79,6 +80,7 @@ def import_list(
     format_: str,
     scope: str,
     column: str | None,
+    region: str | None,
     dry_run: bool,
     rejects: Path | None,
     name: str | None,
@@ -103,6 +105,7 @@ def import_list(
         format=None if format_ == "auto" else format_,
         scope=scope,
         column=column,
+        region=region.upper() if region else None,
         dry_run=dry_run,
     )
     started = made.begin(request)
@@ -116,19 +119,22 @@ def import_list(
     kept = made.rejects(found.id)
     if rejects and kept:
         shutil.copyfile(kept, rejects)
-    _report(found, rejects if kept else None, as_json=as_json)
+    _report(found, rejects if kept else None, made.difference(found.id), as_json=as_json)
     if found.invalid and not found.added + found.already + found.ignored:
         sys.exit(cli.FAILURE)
 
 
-def _report(found: "Import", rejects: Path | None, *, as_json: bool) -> None:
+def _report(found: "Import", rejects: Path | None, difference: dict[str, Any] | None, *, as_json: bool) -> None:
     counts = {name: getattr(found, name) for name in ("added", "already", "invalid", "ignored")}
     if as_json:
         about = {"id": found.id, "status": found.status, "format": found.format, "dry_run": found.dry_run}
-        click.echo(json.dumps({**about, **counts, "rejects": str(rejects) if rejects else None}))
+        said = {"difference": difference, "rejects": str(rejects) if rejects else None}
+        click.echo(json.dumps({**about, **counts, **said}))
     else:
         for name, number in counts.items():
             click.echo(f"{number:10} {name}")
+        if difference:
+            _show_difference(difference)
     if found.dry_run:
         click.echo("Nothing is saved: this was a dry run.", err=True)
     if found.invalid:
@@ -136,6 +142,16 @@ def _report(found: "Import", rejects: Path | None, *, as_json: bool) -> None:
         click.echo(f"{found.invalid} rows cannot be imported. {where}", err=True)
     if found.ignored:
         click.echo(f"{found.ignored} rows say that nobody opted out, and were passed over.", err=True)
+
+
+def _show_difference(difference: dict[str, Any]) -> None:
+    """Print what a dry run would change: a line for each channel, reason and scope, and the first new addresses."""
+    for fact in difference["facts"]:
+        click.echo(f"{fact['channel']} {fact['reason']} {fact['scope']}: {fact['new']} new, {fact['already']} already")
+    if difference["first"]:
+        click.echo("The first that are new:")
+    for row in difference["first"]:
+        click.echo(f"line {row['line']}: {row['to'] or '(a hash)'} {row['channel']} {row['reason']} {row['scope']}")
 
 
 @click.group()
@@ -162,7 +178,7 @@ def show(number: str, as_json: bool) -> None:
     found = made.view(number)
     if not as_json:
         click.echo(f"{found.id} {found.status}, {of_import(found.format).tool}, by {found.actor}", err=True)
-    _report(found, made.rejects(number), as_json=as_json)
+    _report(found, made.rejects(number), made.difference(number), as_json=as_json)
 
 
 @imports.command()
@@ -184,18 +200,21 @@ def undo(number: str, name: str | None) -> None:
 @imports.command()
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def formats(as_json: bool) -> None:
-    """List the formats, the page each was taken from, and what cannot be read.
+    """List the formats, the page each was taken from and what it shows, and what cannot be read.
 
     \b
     Example:
       prefs imports formats
     """
     if as_json:
-        listed = [{"name": one.name, "tool": one.tool, "source": one.source, "note": one.note} for one in FORMATS]
+        listed = [
+            {"name": one.name, "tool": one.tool, "source": one.source, "shows": one.shows, "note": one.note}
+            for one in FORMATS
+        ]
         click.echo(json.dumps({"formats": listed, "unsupported": UNSUPPORTED}))
         return
     for one in FORMATS:
-        click.echo(f"{one.name:22} {one.tool}\n{'':22} {one.source}")
+        click.echo(f"{one.name:22} {one.tool}\n{'':22} {one.source} shows {one.shows}")
         if one.note:
             click.echo(f"{'':22} {one.note}")
     click.echo("\nNot read:")

@@ -13,7 +13,7 @@ from functools import lru_cache
 import idna
 
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel
-from prefs.errors import InvalidAddress
+from prefs.errors import InvalidAddress, InvalidInput
 
 LONGEST = 320
 _LONGEST_REFERENCE = 512
@@ -179,13 +179,60 @@ def _domain(text: str) -> str:
     return domain
 
 
-def _phone(text: str, region: str) -> str:
-    if _E164.fullmatch(text):
-        return text
+def is_certain_number(text: str, region: str) -> bool:
+    """False for the text of a telephone number whose country would be a guess: in lists a + may be lost.
+
+    Certain are a number with its + or an international prefix, a short code, and a valid number of the
+    region's calling code; not one that could as well be another of the region behind a +, as
+    4915112345678 in Germany. A possible length alone is not enough: many a number without its + has
+    as many digits as one of the region.
+    """
+    if "+" in text:
+        return True
+    bare = _bare_number(text)
+    if "+" in bare or _SHORT_CODE.fullmatch(bare):
+        return True
+    import phonenumbers  # noqa: PLC0415  as in ``_parsed_phone``
+
+    found, digits = _valid(bare, region), re.sub(r"[^0-9]", "", bare)
+    if found is None or not digits.startswith(str(phonenumbers.country_code_for_region(region))):
+        return found is not None
+    return _valid(f"+{digits}", region) in (None, found)
+
+
+def region_named(text: str) -> str:
+    """Return a region like ``DE``, in capitals. Raises ``InvalidInput`` where no telephone numbers are known for it."""
+    import phonenumbers  # noqa: PLC0415  as in ``_parsed_phone``
+
+    region = text.strip().upper()
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise InvalidInput("A region has two letters, like DE or US.", field="region")
+    return region
+
+
+def _valid(text: str, region: str) -> str | None:
+    """Return the number in a text where libphonenumber calls it valid."""
+    import phonenumbers  # noqa: PLC0415  as in ``_parsed_phone``
+
+    try:
+        number = _parsed_phone(text, region)
+    except InvalidAddress:
+        return None
+    return number if phonenumbers.is_valid_number(phonenumbers.parse(number)) else None
+
+
+def _bare_number(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).strip()
     for prefix in _PREFIXES:
         if text.lower().startswith(prefix):
             text = text[len(prefix) :].strip()
+    return text
+
+
+def _phone(text: str, region: str) -> str:
+    if _E164.fullmatch(text):
+        return text
+    text = _bare_number(text)
     if not any(letter.isdigit() for letter in text):
         raise _refused("no_digits")
     if _E164.fullmatch(text) or _SHORT_CODE.fullmatch(text):

@@ -5,11 +5,11 @@ the way around it, rather than being guessed. Nothing here ever means an opt-in:
 says somebody is subscribed is passed over (reliability.md R5, V49).
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prefs.domain.consent_words import names_consent
 from prefs.domain.terms import Channel, Reason
 from prefs.errors import InvalidInput
 
@@ -51,13 +51,22 @@ REJECT = "reject"
 IGNORE = "ignore"
 
 
+class Shows(StrEnum):
+    """What a format's source shows: an export itself, or only the names its tool gives the same fields."""
+
+    EXPORT = "an export"
+    UPLOAD = "a CSV of the same columns that the tool takes in"
+    FIELDS = "names of the tool's fields, no export"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One kind of file. ``needs`` are header names, lower-case; ``exact`` allows no others.
 
     ``rules`` are asked in order, the first that fits decides; ``otherwise`` is a reason for
     every row, or ``ignore``, or ``reject`` for words the table does not know. ``channel`` None
-    asks the caller, except for the registry, which is about every channel of a number.
+    asks the caller, except for the registry, which is about every channel of a number. ``shows``
+    says how near ``source`` comes to the file itself.
     """
 
     name: str
@@ -71,6 +80,7 @@ class Format:
     channel: Channel | None = Channel.EMAIL
     since: str | None = None
     note: str = ""
+    shows: Shows = Shows.EXPORT
 
 
 def _format(name: str, tool: str, source: str, needs: str, **more: object) -> Format:
@@ -78,8 +88,7 @@ def _format(name: str, tool: str, source: str, needs: str, **more: object) -> Fo
 
 
 _SENDGRID = "https://github.com/twilio/sendgrid-oai/blob/main/spec/json/tsg_suppressions_v3.json"
-_MAILGUN = "https://documentation.mailgun.com/en/latest/api-suppressions.html"
-_MAILGUN_UNSUBSCRIBES = "https://mailgun-docs.redoc.ly/docs/mailgun/api-reference/openapi-final/tag/Unsubscribe"
+_MAILGUN = "https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/"
 _MAILCHIMP = "https://kb.mailchimp.com/lists/managing-subscribers/view-unsubscribed-and-cleaned-addresses"
 _HUBSPOT = "https://knowledge.hubspot.com/articles/kcs_article/contacts/"
 _KLAVIYO = "https://help.klaviyo.com/hc/en-us/articles/115005246108-Understanding-suppressed-email-profiles"
@@ -104,7 +113,7 @@ FORMATS: tuple[Format, ...] = (
         "email|created",
         exact=True,
         since="created",
-        note="A group's list is one column of addresses: a plain list with `--scope topic:…`.",
+        shows=Shows.FIELDS,
     ),
     _format(
         "sendgrid-spam-reports",
@@ -114,6 +123,7 @@ FORMATS: tuple[Format, ...] = (
         exact=True,
         otherwise=Reason.COMPLAINT,
         since="created",
+        shows=Shows.FIELDS,
     ),
     _format(
         "sendgrid-invalid",
@@ -123,6 +133,7 @@ FORMATS: tuple[Format, ...] = (
         exact=True,
         otherwise=Reason.INVALID_ADDRESS,
         since="created",
+        shows=Shows.FIELDS,
     ),
     _format(
         "sendgrid-bounces",
@@ -133,6 +144,7 @@ FORMATS: tuple[Format, ...] = (
         otherwise=Reason.HARD_BOUNCE,
         since="created",
         note="Has the columns of blocks: always named, never guessed.",
+        shows=Shows.FIELDS,
     ),
     _format(
         "sendgrid-blocks",
@@ -143,35 +155,39 @@ FORMATS: tuple[Format, ...] = (
         otherwise=IGNORE,
         since="created",
         note="A receiving server refused one message: neither an opt-out nor a bounce. Rows are passed over.",
+        shows=Shows.FIELDS,
     ),
     _format(
         "mailgun-unsubscribes",
         "Mailgun, unsubscribes",
-        _MAILGUN_UNSUBSCRIBES,
+        _MAILGUN + "unsubscribe",
         "address|tags|created_at",
         address=("address",),
         since="created_at",
         note="An unsubscribe from one tag is taken as one from everything, unless `--scope` says what the tag was.",
+        shows=Shows.UPLOAD,
     ),
     _format(
         "mailgun-bounces",
         "Mailgun, bounces",
-        _MAILGUN,
+        _MAILGUN + "bounces",
         "address|code|error|created_at",
         address=("address",),
         otherwise=Reason.HARD_BOUNCE,
         since="created_at",
         note="Mailgun lists permanent failures only.",
+        shows=Shows.UPLOAD,
     ),
     _format(
         "mailgun-complaints",
         "Mailgun, complaints",
-        _MAILGUN,
+        _MAILGUN + "complaints",
         "address|created_at",
         exact=True,
         address=("address",),
         otherwise=Reason.COMPLAINT,
         since="created_at",
+        shows=Shows.UPLOAD,
     ),
     _format(
         "postmark",
@@ -186,6 +202,7 @@ FORMATS: tuple[Format, ...] = (
         ),
         otherwise=REJECT,
         since="createdat",
+        shows=Shows.FIELDS,
     ),
     _format(
         "amazon-ses",
@@ -199,6 +216,7 @@ FORMATS: tuple[Format, ...] = (
         ),
         otherwise=REJECT,
         since="lastupdatetime",
+        shows=Shows.FIELDS,
     ),
     _format(
         "campaign-monitor",
@@ -209,6 +227,7 @@ FORMATS: tuple[Format, ...] = (
         rules=(When("suppressionreason", Test.IS, "unsubscribed", Reason.UNSUBSCRIBED),),
         otherwise=REJECT,
         since="date",
+        shows=Shows.FIELDS,
     ),
     _format(
         "mailchimp-unsubscribed",
@@ -282,6 +301,7 @@ FORMATS: tuple[Format, ...] = (
         "email|unsubscribed from all email",
         rules=(When("unsubscribed from all email", Test.YES, "", Reason.UNSUBSCRIBED),),
         otherwise=IGNORE,
+        shows=Shows.FIELDS,
     ),
     _format(
         "braze",
@@ -303,22 +323,7 @@ FORMATS: tuple[Format, ...] = (
         ),
         otherwise=IGNORE,
         note="An unsubscribe from one channel or message type is taken as one from everything.",
-    ),
-    _format(
-        "constant-contact",
-        "Constant Contact, contacts",
-        "https://community.constantcontact.com/t5/Questions-Discussions/"
-        "Help-understanding-quot-Email-Status-quot-in-exportedcontacts/m-p/410819",
-        "email status",
-        address=("email address", "email"),
-        rules=(
-            When("email status", Test.IS, "unsubscribed", Reason.UNSUBSCRIBED),
-            When("email status", Test.IS, "active", None),
-            When("email status", Test.IS, "awaiting confirmation", None),
-            When("email status", Test.IS, "no permissions set", None),
-            When("email status", Test.IS, "", None),
-        ),
-        otherwise=REJECT,
+        shows=Shows.FIELDS,
     ),
     _format(
         "listmonk",
@@ -348,6 +353,7 @@ FORMATS: tuple[Format, ...] = (
         otherwise=REJECT,
         since="date_of_consent",
         note="What people texted to your own numbers comes in by `prefs sync twilio`.",
+        shows=Shows.FIELDS,
     ),
     _format(
         REGISTRY,
@@ -366,7 +372,7 @@ FORMATS: tuple[Format, ...] = (
         "",
         address=(),
         channel=None,
-        note="Every row is an opt-out. A file that has a column about consent must name its format.",
+        note="Every row is an opt-out. A file with a column that may say otherwise is taken so only where it is named.",
     ),
     _format(MD5, "a list of MD5 hashes", _HASHES, "", address=(), channel=None),
     _format(SHA256, "a list of SHA-256 hashes", _HASHES, "", address=(), channel=None),
@@ -380,17 +386,17 @@ AGREED = _format(CONSENTS, "people who agreed", _HASHES, "kind|agreed_at|source"
 UNSUPPORTED: dict[str, str] = {
     "ActiveCampaign": "No page names its export's columns. Export the unsubscribed contacts alone and import the "
     "column of addresses with --format plain.",
+    "Constant Contact": "Only a forum post and other people's code name the columns of its export. Export the contacts "
+    "with the status unsubscribed alone and import the column of addresses with --format plain.",
     "Mautic": "Its contact export leaves do-not-contact out (github.com/mautic/mautic/issues/11679). Make a report of "
     "contacts with a do-not-contact reason and import its addresses with --format plain.",
+    "SendGrid, unsubscribes of one group": "No page shows this export's columns, and the API gives addresses alone. "
+    "Keep the column of addresses and add --format plain --scope topic:….",
     "Klaviyo, text consents": "No page names the columns. Export the people who left and use --format plain.",
     "National Do Not Call Registry, change list": "It also lists numbers that left the registry, which an import "
     "never acts on. Download the full list.",
     "Excel workbooks": "Save the sheet as CSV.",
 }
-
-_ABOUT_CONSENT = re.compile(
-    r"subscri|opt.?(in|out)|consent|permission|status|\bstate\b|suppress|bounce|complain|blocklist|blacklist|active"
-)
 
 
 def named(name: str) -> Format:
@@ -434,7 +440,7 @@ def recognise(header: tuple[str, ...]) -> Format | None:
         )
     if best:
         return best[0]
-    telling = [name for name in header if _ABOUT_CONSENT.search(name)]
+    telling = [name for name in header if names_consent(name)]
     if telling:
         raise InvalidInput(
             f"The column {telling[0]!r} may say who opted out, and no known format explains it. Keep only the rows of "

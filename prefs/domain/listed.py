@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from prefs.domain.address import Address, parse_address
+from prefs.domain.address import Address, is_certain_number, parse_address
+from prefs.domain.consent_words import is_answer
 from prefs.domain.formats import HEX_DIGITS, OWN, PLAIN, REGISTRY, REJECT, REST, Format, Test, When, recognise
 from prefs.domain.ledger import ALL
 from prefs.domain.reasons import STATABLE_REASONS
@@ -127,12 +128,19 @@ class Plan:
 
 def address_in(text: str, channel: Channel, default_region: str) -> Address:
     """Return the address in a cell. Raises ``RowProblem``."""
-    if KIND_OF_CHANNEL[channel] is AddressKind.PHONE:
+    phone = KIND_OF_CHANNEL[channel] is AddressKind.PHONE
+    if phone:
         _refuse_spoilt(text)
     try:
-        return parse_address(channel, text, default_region=default_region)
+        address = parse_address(channel, text, default_region=default_region)
     except InvalidAddress as error:
         raise RowProblem(_WRONG.get(error.code, "Not an address"), str(error)) from error
+    if phone and not is_certain_number(text, default_region):
+        raise RowProblem(
+            f"This number has no + and is no number of {default_region} for certain",
+            "Add + and the country code, or say which country's numbers these are: --region, over HTTP `region`.",
+        )
+    return address
 
 
 def make_plan(
@@ -231,7 +239,27 @@ def _format_of(names: tuple[str, ...], sample: Sequence[Sequence[str]]) -> Forma
                 field="format",
             )
         return next(BY_NAME[name] for name, number in HEX_DIGITS.items() if {number} == digits)
+    _refuse_answers(names, sample)
     return BY_NAME[PLAIN]
+
+
+def _refuse_answers(names: tuple[str, ...], sample: Sequence[Sequence[str]]) -> None:
+    """Refuse to take a list for opt-outs where a column answers yes or no, or holds words like subscribed (V49)."""
+    for place in range(max(map(len, sample), default=0)):
+        cells = [row[place] for row in sample if place < len(row) and row[place].strip().lower() not in _EMPTY]
+        if cells and all(map(is_answer, cells)):
+            raise InvalidInput(
+                f"The column {_shown(names, place)!r} holds nothing but answers like {cells[0].strip()!r}, and may say "
+                "who opted out. Name the format; or, where every row is somebody who opted out, delete the column or "
+                "add --format plain.",
+                field="format",
+                code="unknown_format",
+            )
+
+
+def _shown(names: tuple[str, ...], place: int) -> str:
+    """Return what a column is called, or which one it is."""
+    return names[place] if place < len(names) else f"number {place + 1}"
 
 
 def _one_column(sample: Sequence[Sequence[str]]) -> bool:
@@ -287,9 +315,9 @@ def _column(found: Format, names: tuple[str, ...], sample: Sequence[Sequence[str
         fitting = [place for place in range(width) if _mostly(sample, place, kinds, hashes=hashes)]
     if len(fitting) == 1:
         return fitting[0]
-    shown = [names[place] if place < len(names) else f"number {place + 1}" for place in fitting]
+    shown = ", ".join(_shown(names, place) for place in fitting)
     raise InvalidInput(
-        f"Several columns hold addresses: {', '.join(shown)}. Say which with --channel or --column."
+        f"Several columns hold addresses: {shown}. Say which with --channel or --column."
         if fitting
         else "No column holds addresses. Name it with --column.",
         field="column",

@@ -40,7 +40,10 @@ UNDO, CONSENT_IMPORT = "import_undo", "consent_import"
 STOPS = "stops"
 UNKNOWN_WORD = "A word about consent that we do not know"
 _NOT_KNOWN = " is not known to say "
-_IN_WORDS_OF_THE_PAGE = ("--format plain", "choose “any list of addresses, one a row”")
+_IN_WORDS_OF_THE_PAGE = {
+    "--format plain": "choose “any list of addresses, one a row”",
+    ", or say which country's numbers these are: --region, over HTTP `region`": "",
+}
 MOST_KINDS = 12
 _EXAMPLES, _LONGEST_PROOF = 10, 300
 _FIRST_VALUES, _MOST_COLUMNS, _LONGEST_NAME, _LONGEST_VALUE = 2, 40, 100, 60
@@ -444,10 +447,16 @@ def _count(rejects: Path, column: int | None) -> list[RejectKind]:
             if kind not in first:
                 own = cells[:what_at]
                 value = own[column] if column is not None and column < len(own) else next(filter(None, own), "")
-                said = (masked_text(cells[what_at]), cells[how_at].replace(*_IN_WORDS_OF_THE_PAGE))
+                said = (cells[what_at], _in_words_of_the_page(cells[how_at]))
                 first[kind] = RejectKind(kind, 0, _shown(value), *(masked_text(one) for one in said))
     ranked = sorted(first, key=lambda kind: -numbers[kind])
     return [replace(first[kind], number=numbers[kind]) for kind in ranked[:MOST_KINDS]]
+
+
+def _in_words_of_the_page(how: str) -> str:
+    for option, words in _IN_WORDS_OF_THE_PAGE.items():
+        how = how.replace(option, words)
+    return how
 
 
 def _kind(what: str) -> str:

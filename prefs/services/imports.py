@@ -11,23 +11,26 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
 import secrets
 import shutil
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
-from itertools import groupby
+from datetime import UTC, datetime, timedelta
+from heapq import nsmallest
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TextIO, TypeVar, cast
 
 from sqlalchemy import Connection
 
-from prefs.domain.address import parse_address
+from prefs.domain.address import Address, masked, parse_address, region_named
 from prefs.domain.agreed import AgreedPlan, make_agreed_plan
 from prefs.domain.formats import HEX_DIGITS, HOW, WHAT, named
 from prefs.domain.ledger import Entry, still_in_force
@@ -61,9 +64,12 @@ DRAFTS = "up_*"
 """Folders of files that were sent in the console and not imported yet (``services.import_wizard``)."""
 
 JOB, UNDO_JOB = "import", "import_undo"
+_OPEN = frozenset({QUEUED, RUNNING})
 _BUFFERED = 200_000
 _ONE_BY_ONE = 500
 _LOOK_AT_CLOCK = 2_000
+FIRST_ROWS = 10
+"""How many rows that would be added a dry run shows."""
 
 Progress = Callable[[str, float], None]
 Part = TypeVar("Part")
@@ -74,8 +80,9 @@ class ImportRequest:
     """A file and what the caller says about it; ``format`` None is recognised from the header.
 
     ``name`` is what the file is called at the caller's, ``approved_by`` the second person; neither makes
-    another import of it. ``consents`` is the console's alone: the rows are people who agreed, to ``topic``
-    where no column says it.
+    another import of it. ``region`` is where numbers without + are from, the service's own where it is None.
+    ``consents`` is the console's alone: the rows are people who agreed, to ``topic`` where no column says it.
+    ``own``: another caller's import of the same file is another import.
     """
 
     path: Path
@@ -86,15 +93,18 @@ class ImportRequest:
     column: str | None = None
     dry_run: bool = False
     name: str | None = None
+    region: str | None = None
     consents: bool = False
     topic: str | None = None
     approved_by: str | None = None
+    own: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
         """What makes an import of the same file another import."""
         said = {"channel": self.channel, "format": self.format, "scope": self.scope, "column": self.column}
-        return said | ({"consents": True, "topic": self.topic} if self.consents else {})
+        region = {"region": self.region} if self.region else {}
+        return said | region | ({"consents": True, "topic": self.topic} if self.consents else {})
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -113,7 +123,10 @@ class Reached:
 
 @dataclass(slots=True)
 class _State:
-    """How far the first phase is; kept in ``state.json`` beside the part files."""
+    """How far the first phase is; kept in ``state.json`` beside the part files.
+
+    ``said`` is how many usable rows say each of the ``facts``.
+    """
 
     path: str
     offset: int = -1
@@ -125,7 +138,11 @@ class _State:
     invalid: int = 0
     ignored: int = 0
     usable: int = 0
+    said: list[int] = field(default_factory=list)
     agreed: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.said += [0] * (len(self.facts) - len(self.said))  # a state of an earlier version counted none
 
 
 @dataclass(slots=True)
@@ -155,66 +172,91 @@ class Imports:
     def begin(self, request: ImportRequest) -> Import:
         """Put an import on record, or find the one of the same file that was interrupted.
 
+        One that somebody else is at is returned as it is, and nothing of it is touched.
+
         Raises:
             InvalidInput: The file cannot be read as asked; nothing was stored.
+            Conflict: Another process is beginning it just now.
             StoreUnavailable: Nothing was stored.
         """
-        file_hash, now = digest_of(request.path), self.kit.now()
+        return self._begin(request, take=False)
+
+    def accept(self, request: ImportRequest) -> Import:
+        """Take an uploaded file over and queue its import for the worker. Raises what ``begin`` raises."""
+        found = self._begin(request, take=True)
+        self._queue(found, "begin")
+        return found
+
+    def _begin(self, request: ImportRequest, *, take: bool) -> Import:
+        now, file_hash = self.kit.now(), digest_of(request.path)
+        number = self._number(request, file_hash)
+        values = {
+            "id": number,
+            "file_hash": file_hash,
+            "options": request.options | request.notes,
+            "dry_run": request.dry_run,
+            "status": QUEUED,
+            "actor": request.actor,
+            "uploaded_at": now,
+        }
+        place = self.folder / number
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with _alone(place):
+                return self._lay_down(request, place, values, take=take)
+        except Conflict:
+            found = self._read(number)
+            if found is None:
+                raise
+            return found
+
+    def _number(self, request: ImportRequest, file_hash: bytes) -> str:
+        """Return the number of the import of this file that is not finished, or of a new one."""
         options = {**request.options, "dry_run": request.dry_run}
         with self.kit.store.read() as connection:
             same = [
                 one
                 for one in imports.of_file(connection, file_hash)
                 if {**_without_notes(one.options), "dry_run": one.dry_run} == options
+                and (not request.own or one.actor == request.actor)
             ]
-        open_one = next((one for one in same if one.status in {QUEUED, RUNNING}), None)
-        name = json.dumps([file_hash.hex(), options, len(same)], sort_keys=True)
-        number = open_one.id if open_one else f"imp_{hashlib.sha256(name.encode()).hexdigest()[:24]}"
-        place = self.folder / number
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        open_one = next((one for one in same if one.status in _OPEN), None)
+        if open_one:
+            return open_one.id
+        name = [file_hash.hex(), options, len(same), *([request.actor] if request.own else [])]
+        return f"imp_{hashlib.sha256(json.dumps(name, sort_keys=True).encode()).hexdigest()[:24]}"
+
+    def _lay_down(self, request: ImportRequest, place: Path, values: dict[str, Any], *, take: bool) -> Import:
+        """Make an import's folder ready, with ``take`` the file moved into it, and put it on record if it is new."""
+        known = self._read(place.name)
+        if known is not None and known.status not in _OPEN:
+            return known
+        path = Path(shutil.move(request.path, place / "upload")) if take else request.path
         try:
-            path = as_lines(request.path, place / "lines.csv")
+            path = as_lines(path, place / "lines.csv")
             plan = self.plan(lay_out(path), request.options)
         except InvalidInput:
-            shutil.rmtree(place)
+            if known is None:
+                shutil.rmtree(place)
             raise
-        state = _load(place) if open_one else None
-        _save(place, replace(state, path=str(path)) if state else _State(str(path)))
-        if open_one is None:
+        state = _load(place) if known is not None and (place / "state.json").exists() else _State("")
+        _save(place, replace(state, path=str(path)))
+        _stamp(place, self.kit.now())
+        if known is None:
             with self.kit.store.write() as connection:
-                imports.add(
-                    connection,
-                    {
-                        "id": number,
-                        "file_hash": file_hash,
-                        "format": plan.format.name,
-                        "options": request.options | request.notes,
-                        "dry_run": request.dry_run,
-                        "status": QUEUED,
-                        "actor": request.actor,
-                        "uploaded_at": now,
-                    },
-                )
-        return self.view(number)
-
-    def accept(self, request: ImportRequest) -> Import:
-        """Take an uploaded file over and queue its import for the worker. Raises what ``begin`` raises."""
-        found = self.begin(request)
-        kept = self.folder / found.id / "upload"
-        shutil.move(request.path, kept)
-        state = _load(self.folder / found.id)
-        if Path(state.path) == request.path:
-            _save(self.folder / found.id, replace(state, path=str(kept)))
-        self._queue(found, "begin")
-        return found
+                imports.add(connection, {**values, "format": plan.format.name})
+        return self.view(place.name)
 
     def view(self, import_id: str) -> Import:
         """Return an import. Raises ``NotFound``."""
-        with self.kit.store.read() as connection:
-            found = imports.read(connection, import_id)
+        found = self._read(import_id)
         if found is None:
             raise NotFound("There is no import with this id.")
         return found
+
+    def _read(self, import_id: str) -> Import | None:
+        with self.kit.store.read() as connection:
+            return imports.read(connection, import_id)
 
     def page(
         self, limit: int, *, before: tuple[datetime, str] | None = None, after: tuple[datetime, str] | None = None
@@ -226,7 +268,7 @@ class Imports:
     def progress(self, found: Import) -> "Reached":
         """Return how far an import is."""
         place = self.folder / found.id
-        if found.status not in {QUEUED, RUNNING} or not (place / "state.json").exists():
+        if found.status not in _OPEN or not (place / "state.json").exists():
             return Reached(1.0, found.usable + found.invalid + found.ignored)
         state = _load(place)
         if state.read:
@@ -239,6 +281,15 @@ class Imports:
         path = self.folder / self.view(import_id).id / "rejects.csv"
         return path if path.exists() else None
 
+    def difference(self, import_id: str) -> dict[str, Any] | None:
+        """Return what a finished dry run would change, or None: it was none, or a day has passed.
+
+        ``facts`` are the rows by channel, reason and scope: how many are new and how many say what is on
+        record or stood in the file before. ``first`` are the first rows that are new, addresses masked.
+        """
+        path = self.folder / self.view(import_id).id / "difference.json"
+        return cast(dict[str, Any], json.loads(path.read_text())) if path.exists() else None
+
     def advance(self, import_id: str, seconds: float | None = None, progress: Progress | None = None) -> Import:
         """Go on with an import for about ``seconds``, or to its end; what was done stays done.
 
@@ -248,18 +299,25 @@ class Imports:
             StoreUnavailable: Nothing more could be stored; call again to go on.
         """
         found, tell = self.view(import_id), progress or (lambda what, done: None)
-        if found.status not in {QUEUED, RUNNING}:
+        if found.status not in _OPEN:
             return found
         until = time.monotonic() + seconds if seconds is not None else float("inf")
         place = self.folder / import_id
         with _alone(place):
-            state = _load(place)
-            reading, merging = (_Agreements, _Agreeing) if found.are_consents else (_Reading, _Merging)
-            if not state.read:
-                reading(self, found, place, state).run(until, tell)
-            if state.read:
-                merging(self, found, place, state).run(until, tell)
+            self._go_on(self.view(import_id), place, until, tell)
         return self.view(import_id)
+
+    def _go_on(self, found: Import, place: Path, until: float, tell: Progress) -> None:
+        """Read and merge, alone with the import; it may have ended meanwhile."""
+        if found.status not in _OPEN:
+            return
+        _stamp(place, self.kit.now())
+        state = _load(place)
+        reading, merging = (_Agreements, _Agreeing) if found.are_consents else (_Reading, _Merging)
+        if not state.read:
+            reading(self, found, place, state).run(until, tell)
+        if state.read:
+            merging(self, found, place, state).run(until, tell)
 
     def work(self, payload: dict[str, Any]) -> None:
         """Do a slice of a queued import and queue the next: the worker's job."""
@@ -268,7 +326,7 @@ class Imports:
         except InvalidInput as error:
             self.fail(payload["id"], str(error))
             return
-        if found.status in {QUEUED, RUNNING}:
+        if found.status in _OPEN:
             state = _load(self.folder / found.id)
             self._queue(found, f"{state.offset}:{found.next_part}")
 
@@ -321,18 +379,13 @@ class Imports:
     def forget_files(self) -> int:
         """Delete what is left of imports after a day (reliability.md items 37, 43), and return of how many.
 
-        One that nobody went on with for a day is given up; what it merged stays.
+        One that nobody went on with for a day is given up; what it merged stays. One that a process is
+        at is left alone.
         """
         gone, before = 0, self.kit.now() - KEPT_FOR
         for place in sorted(self.folder.glob("imp_*")) if self.folder.is_dir() else ():
-            with self.kit.store.read() as connection:
-                found = imports.read(connection, place.name)
-            if found is not None and (found.finished_at or found.uploaded_at) >= before:
-                continue
-            if found is not None and found.status in {QUEUED, RUNNING}:
-                self.fail(found.id, "Nobody went on with it for a day.")
-            shutil.rmtree(place, ignore_errors=True)
-            gone += 1
+            with suppress(Conflict), _alone(place):
+                gone += self._forget(place, before)
         old = time.time() - KEPT_FOR.total_seconds()
         for left in self.folder.glob("incoming-*"):
             if left.stat().st_mtime < old:
@@ -342,6 +395,16 @@ class Imports:
                 shutil.rmtree(draft, ignore_errors=True)
                 gone += 1
         return gone
+
+    def _forget(self, place: Path, before: datetime) -> bool:
+        """Delete one import's folder where nobody went on with it since; True where that was done."""
+        found = self._read(place.name)
+        if found is not None and (found.finished_at or max(found.uploaded_at, _stamped(place))) >= before:
+            return False
+        if found is not None and found.status in _OPEN:
+            self.fail(found.id, "Nobody went on with it for a day.")
+        shutil.rmtree(place, ignore_errors=True)
+        return True
 
     def agreed(self, import_id: str) -> list[tuple[str, str, int]]:
         """Return how many rows of a list agreed to which topic in which way, most first."""
@@ -353,6 +416,7 @@ class Imports:
     def plan(self, layout: Layout, options: dict[str, Any]) -> Plan | AgreedPlan:
         """Return how a file will be read. Raises ``InvalidInput`` where the caller has to say more."""
         channel = Channel(options["channel"]) if options["channel"] else None
+        self._region(options)
         if options.get("consents"):
             return make_agreed_plan(
                 layout.header,
@@ -372,6 +436,10 @@ class Imports:
             spoken=self.kit.catalogue.scope_number,
             column=options["column"],
         )
+
+    def _region(self, options: dict[str, Any]) -> str:
+        """Return where an import's numbers without + are from. Raises ``InvalidInput``."""
+        return region_named(options["region"]) if options.get("region") else self.kit.default_region
 
     def _begin_undo(self, connection: Connection, found: Import, actor: str) -> Import:
         if found.dry_run or found.status not in {DONE, FAILED, UNDOING}:
@@ -431,6 +499,7 @@ class _Reading:
         self._layout = lay_out(self._path)
         self._plan = service.plan(self._layout, found.options)
         self._hashed = self._plan.format.name in HEX_DIGITS
+        self._region = service._region(found.options)
         self._facts = {_fact(one): number for number, one in enumerate(state.facts)}
         self._size = self._path.stat().st_size
         if not state.sizes:
@@ -442,7 +511,7 @@ class _Reading:
     def run(self, until: float, tell: Progress) -> None:
         """Read until the end of the file or of the time; the state is on disk when this returns."""
         self._forget_later_rows()
-        state, region = self._state, self._kit.default_region
+        state = self._state
         read, repair = self._plan.reader(), repairer(self._layout)
         with self._path.open("rb") as file:
             rows = read_rows(file, state.offset, state.line, self._layout.separator)
@@ -452,7 +521,7 @@ class _Reading:
                     if row.problem:
                         raise RowProblem(row.problem, "Mend the row by hand.")
                     if any(cells):
-                        self._take(row.line, cells, read(cells), region)
+                        self._take(row.line, cells, read(cells))
                 except RowProblem as problem:
                     self._reject(cells, problem)
                 state.offset, state.line = row.end, row.next_line
@@ -466,7 +535,7 @@ class _Reading:
         self._flush()
         tell("read", state.offset / self._size)
 
-    def _take(self, line: int, _cells: Sequence[str], listed: Any, region: str) -> None:
+    def _take(self, line: int, _cells: Sequence[str], listed: Any) -> None:
         if listed is None:
             self._state.ignored += 1
             return
@@ -474,12 +543,14 @@ class _Reading:
         if self._hashed:
             key, text = self._kit.address_keys.digest_key(plan.digest(listed)), ""
         else:
-            address = plan.address(listed, region)
+            address = plan.address(listed, self._region)
             key, text = self._kit.address_keys.key(address), address.original
         number = self._facts.get(listed.fact)
         if number is None:
             number = self._facts[listed.fact] = len(self._facts)
             self._state.facts.append(_fact_as_json(listed.fact))
+            self._state.said.append(0)
+        self._state.said[number] += 1
         since = read_time(listed.since) if listed.since else None
         occurred = to_microseconds(since) if since else ""
         self._put(key, f"{key.hex()}\t{line}\t{number}\t{occurred}\t{text}\n")
@@ -517,12 +588,13 @@ class _Reading:
             self._state.rejects += _append(self._place / "rejects.csv", self._rejects)
             self._rejects.clear()
         _save(self._place, self._state)
+        _stamp(self._place, self._kit.now())
 
 
 class _Agreements(_Reading):
     """The first phase of a list of people who agreed."""
 
-    def _take(self, line: int, cells: Sequence[str], listed: Any, region: str) -> None:
+    def _take(self, line: int, cells: Sequence[str], listed: Any) -> None:
         row = self._consents.line(cast(AgreedPlan, self._plan), listed, cells, line)
         self._put(bytes.fromhex(row.partition("\t")[0]), row)
         slot = f"{listed.topic}\t{listed.kind}"
@@ -558,6 +630,7 @@ class _Parts(ABC, Generic[Part]):
                 if part + 1 < parts:
                     upcoming = ahead.submit(self._prepared, part + 1)
                 self._merge(part, prepared)
+                _stamp(self._place, self._kit.now())
                 tell("merge", (part + 1) / parts)
                 if time.monotonic() > until and part + 1 < parts:
                     return
@@ -586,7 +659,7 @@ class _Parts(ABC, Generic[Part]):
         with door as connection:
             last = ledger.position(connection)
             imports.change(connection, found.id, status=DONE, finished_at=self._kit.now(), last_entry=last)
-        for leftover in [*self._place.glob("part-*"), self._place / "lines.csv", self._place / "upload"]:
+        for leftover in [*self._place.glob("part-*"), *self._place.glob("lines.csv*"), self._place / "upload"]:
             leftover.unlink(missing_ok=True)
         done = self._service.view(found.id)
         counts = {name: getattr(done, name) for name in ("added", "already", "invalid", "ignored")}
@@ -617,22 +690,64 @@ class _Merging(_Parts["_Prepared"]):
 
     def _merge(self, part: int, prepared: "_Prepared") -> None:
         shared = Shared(self._found.id, self._found.actor, self._found.uploaded_at, self._kit.now())
-        added, left = 0, list[int]()
         try:
             with self._kit.store.write() as connection:
                 merged = bulk.merge(connection, shared, prepared.forms, prepared.facts)
-                added, left = merged.added, merged.left
                 self._count(connection, merged.added, merged.standing)
-                if not left and not prepared.odd:
+                if not merged.left and not prepared.odd:
                     self._done(connection, part, prepared.rows)
                     return
         except _DryRun:
             pass
-        odd = sorted([*map(self._row, (prepared.plain[place] for place in left)), *prepared.odd], key=_order)
+        odd = sorted([*(self._row(prepared.plain[place]) for place in merged.left), *prepared.odd], key=_order)
+        added: list[_Row] = []
         for start in range(0, len(odd), _ONE_BY_ONE):
             added += self._one_by_one(odd[start : start + _ONE_BY_ONE])
+        if self._found.dry_run:
+            known = {*merged.left, *merged.already}
+            added += (self._row(cells) for place, cells in enumerate(prepared.plain) if place not in known)
+            self._note_new(part, added)
         with self._kit.store.write() as connection:
-            self._done(connection, part, prepared.rows, added=added if self._found.dry_run else 0)
+            self._done(connection, part, prepared.rows, added=len(added) if self._found.dry_run else 0)
+
+    def _note_new(self, part: int, rows: Sequence[_Row]) -> None:
+        """Keep beside the part what a dry run found new in it; done twice it is done once."""
+        counts = Counter(row.fact for row in rows)
+        first = nsmallest(FIRST_ROWS, rows, key=lambda row: row.line)
+        said = {"counts": [counts[fact] for fact in self._facts], "first": [self._shown(row) for row in first]}
+        (self._place / f"new-{part:04}").write_text(json.dumps(said))
+
+    def _shown(self, row: _Row) -> dict[str, Any]:
+        kind = _kind(row.fact, row.text)
+        to = masked(Address(kind, row.text, row.text)) if row.text else ""
+        return {"line": row.line, "to": to, **self._named(row.fact)}
+
+    def _named(self, fact: Fact) -> dict[str, str]:
+        """Return a fact as exports write it, without its source."""
+        scope = self._kit.catalogue.scope_name(fact.scope)
+        return {"channel": fact.channel or "any", "reason": fact.reason, "scope": scope}
+
+    def _finish(self) -> None:
+        parts = sorted(self._place.glob("new-*"))
+        if self._found.dry_run:
+            said = self._difference([json.loads(path.read_text()) for path in parts])
+            (self._place / "difference.json").write_text(json.dumps(said))
+        super()._finish()
+        for path in parts:
+            path.unlink(missing_ok=True)
+
+    def _difference(self, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return what ``Imports.difference`` promises, from what was kept beside the parts."""
+        facts: dict[tuple[str, ...], dict[str, Any]] = {}
+        for number, fact in enumerate(self._facts):
+            named = self._named(fact)
+            line = facts.setdefault(tuple(named.values()), {**named, "new": 0, "already": 0})
+            new = sum(one["counts"][number] for one in parts)
+            line["new"] += new
+            line["already"] += self._state.said[number] - new
+        ranked = sorted(facts.values(), key=lambda one: -(one["new"] + one["already"]))
+        first = nsmallest(FIRST_ROWS, chain.from_iterable(one["first"] for one in parts), key=itemgetter("line"))
+        return {"facts": ranked, "first": first}
 
     def _prepared(self, part: int) -> "_Prepared":
         """Return a part sorted and sorted out, with the rows that each plain fact about a new address would get."""
@@ -694,15 +809,15 @@ class _Merging(_Parts["_Prepared"]):
         part = int.from_bytes(key[:4]) * len(self._state.sizes) >> 32
         return hashlib.sha256(f"{self._found.id}:{part}".encode()).hexdigest()[:_MARK]
 
-    def _one_by_one(self, rows: Sequence[_Row]) -> int:
-        """Write rows about known addresses as any other door would; return how many were new."""
-        added: list[Entry] = []
+    def _one_by_one(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Write rows about known addresses as any other door would; return those that were new."""
+        added: list[_Row] = []
         try:
             with self._kit.store.write() as connection:
                 known, book = self._open(connection, rows)
                 standing: list[int] = []
                 for turn in _turns(rows):
-                    entries = []
+                    entries: dict[str, tuple[Entry, _Row]] = {}
                     for row in turn:
                         entry = self._entry(book, known[row.key], row)
                         facts = book.standing(known[row.key])
@@ -711,12 +826,13 @@ class _Merging(_Parts["_Prepared"]):
                         if same:
                             standing.append(same.entry_id)
                         else:
-                            entries.append(entry)
-                    added += ledger.append(connection, book, entries)
+                            entries[entry.entry_key] = (entry, row)
+                    new = ledger.append(connection, book, [entry for entry, _ in entries.values()])
+                    added += (entries[entry.entry_key][1] for entry in new)
                 self._count(connection, len(added), standing)
         except _DryRun:
             pass
-        return len(added)
+        return added
 
     def _open(self, connection: Connection, rows: Sequence[_Row]) -> tuple[dict[bytes, KnownAddress], Book]:
         """Lock the addresses of these rows; one that was erased stays a bare key (rules.md G-3)."""
@@ -926,12 +1042,38 @@ def _save(place: Path, state: _State) -> None:
     fresh.replace(place / "state.json")
 
 
+def _stamp(place: Path, at: datetime) -> None:
+    """Note when somebody last went on with an import: ``forget_files`` gives up what rests for a day."""
+    os.utime(place / "lock", (at.timestamp(), at.timestamp()))
+
+
+def _stamped(place: Path) -> datetime:
+    return datetime.fromtimestamp((place / "lock").stat().st_mtime, UTC)
+
+
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """Keep other processes of this host from the same import."""
-    with (place / "lock").open("w") as file:
+    """Keep other processes of this host from the same import.
+
+    Raises:
+        Conflict: Another is at it, or its files were cleared away.
+    """
+    with _lock_file(place) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Conflict("This import is running already.") from error
+        # Whoever held the lock before may have deleted the folder, and this file with it.
+        if os.fstat(file.fileno()).st_nlink == 0:
+            raise Conflict(_CLEARED)
         yield
+
+
+def _lock_file(place: Path) -> TextIO:
+    try:
+        return (place / "lock").open("a")
+    except FileNotFoundError as error:
+        raise Conflict(_CLEARED) from error
+
+
+_CLEARED = "The files of this import were cleared away. Send the list again."

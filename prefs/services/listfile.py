@@ -62,7 +62,8 @@ def digest_of(path: Path) -> bytes:
 def as_lines(path: Path, copy: Path) -> Path:
     """Return a file whose lines are UTF-8 or Latin-1 and end in LF: the given one, or ``copy`` made from it.
 
-    UTF-16 and files whose lines end in a bare CR are rewritten.
+    UTF-16 and files whose lines end in a bare CR are rewritten. ``copy`` is there whole or not at all, and
+    whoever reads an earlier one goes on reading that.
 
     Raises:
         InvalidInput: The file is no list of text; the message says the mend.
@@ -79,19 +80,26 @@ def as_lines(path: Path, copy: Path) -> Path:
         raise InvalidInput("The file is empty.", field="file", code="empty")
     if encoding is None and (b"\n" in head or b"\r" not in head):
         return path
+    fresh = copy.with_name(f"{copy.name}.new")
+    try:
+        _rewrite(path, fresh, encoding)
+    except UnicodeError as error:
+        fresh.unlink(missing_ok=True)
+        raise InvalidInput(
+            "This file begins as UTF-16 and does not go on so. Save it as CSV UTF-8.", field="file"
+        ) from error
+    return fresh.replace(copy)
+
+
+def _rewrite(path: Path, copy: Path, encoding: str | None) -> None:
+    """Write a file with LF for its bare CR, or as UTF-8 where it has an encoding. Raises ``UnicodeError``."""
     if encoding is None:
         with path.open("rb") as old, copy.open("wb") as new:
             while part := old.read(_HEAD):
                 new.write(part.replace(b"\r", b"\n"))
-        return copy
-    try:
-        with path.open("r", encoding=encoding) as lines, copy.open("w", encoding="utf-8") as new_lines:
-            new_lines.writelines(lines)
-    except UnicodeError as error:
-        raise InvalidInput(
-            "This file begins as UTF-16 and does not go on so. Save it as CSV UTF-8.", field="file"
-        ) from error
-    return copy
+        return
+    with path.open("r", encoding=encoding) as lines, copy.open("w", encoding="utf-8") as new_lines:
+        new_lines.writelines(lines)
 
 
 def _utf16(head: bytes) -> str | None:

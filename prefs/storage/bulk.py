@@ -64,12 +64,13 @@ class Fresh(NamedTuple):
 class Merged:
     """``added`` is how many were new; ``left`` are places in the given list for the one-by-one writer.
 
-    ``standing`` are entries that already say the same.
+    ``standing`` are entries that already say the same, ``already`` the places of what they say.
     """
 
     added: int
     standing: list[int]
     left: list[int]
+    already: Sequence[int] = ()
 
 
 def merge(connection: Connection, shared: Shared, forms: Sequence[Form], facts: Sequence[Fresh]) -> Merged:
@@ -165,8 +166,9 @@ def _postgres(connection: Connection, shared: Shared, forms: Sequence[Form], fac
     if not left:
         return Merged(added, [], [])
     asking = _POSTGRES_ALREADY.format(forms=_FORMS, same=_SAME)
-    already = connection.exec_driver_sql(asking, {**_form_values(forms), "left": sorted(left)}).all()
-    return Merged(added, [row.entry_id for row in already], sorted(left.difference(row.place for row in already)))
+    found = connection.exec_driver_sql(asking, {**_form_values(forms), "left": sorted(left)})
+    already = {row.place: row.entry_id for row in found}
+    return Merged(added, list(already.values()), sorted(left - already.keys()), list(already))
 
 
 def _form_values(forms: Sequence[Form]) -> dict[str, object]:
@@ -235,7 +237,7 @@ def _sqlite(connection: Connection, shared: Shared, forms: Sequence[Form], facts
             fresh.append(fact)
     already = _sqlite_already(connection, forms, facts, left) if left else {}
     _insert(connection, shared, forms, fresh)
-    return Merged(len(fresh), list(already.values()), [place for place in left if place not in already])
+    return Merged(len(fresh), list(already.values()), [place for place in left if place not in already], list(already))
 
 
 def _sqlite_already(

@@ -86,6 +86,25 @@ def test_the_import_is_the_one_that_was_checked(world: World) -> None:
     assert world.services.kit.catalogue.scope_name(entry.scope) == "topic:events"
 
 
+def test_a_list_of_subscribers_is_asked_about_before_it_opts_anybody_out(world: World) -> None:  # V49
+    person = staff(world, Role.MARKETING)
+    path = draft(person, f"email,club\n{ADA},ja\nben@example.com,ja\n")
+
+    refused = person.post(f"{path}/match", rows="stops")
+
+    assert refused.status_code == 422
+    assert "Keep only the rows of people who opted out" in refused.text
+    assert person.post(f"{path}/match", rows="stops", format="plain").status_code == 303
+    assert world.entries() == []
+
+
+def test_a_number_without_its_plus_comes_back_in_words_of_the_page(world: World) -> None:  # V20
+    _, check = checked(world, staff(world, Role.MARKETING), "phone\n491701234567\n", channel="sms")
+
+    assert "This number has no + and is no number of US for certain" in check
+    assert "--region" not in check
+
+
 def test_import_pressed_twice_is_one_import(world: World) -> None:
     person = staff(world, Role.MARKETING)
     path, _ = checked(world, person, LIST)

@@ -75,6 +75,82 @@ def test_a_dry_run_changes_nothing(world: World) -> None:
     assert world.entries() == []
 
 
+def test_a_dry_run_shows_what_would_change(world: World) -> None:
+    number = upload(world, dry_run="true").json["id"]
+    world.work()
+
+    found = world.get(f"/v1/imports/{number}").json
+    assert found["difference"] == {
+        "facts": [{"channel": "email", "reason": "unsubscribed", "scope": "all", "new": 1, "already": 0}],
+        "first": [{"line": 2, "to": "a••@example.com", "channel": "email", "reason": "unsubscribed", "scope": "all"}],
+    }
+    assert world.get(f"/v1/imports/{upload(world).json['id']}").json["difference"] is None
+
+
+def test_scope_column_and_region_mean_what_they_mean_to_the_command(world: World) -> None:
+    text = "work,private\n+491701111111,0170 2222222\n"
+    upload(world, text, channel="sms", column="private", region="de", scope="topic:events")
+    world.work()
+
+    (entry,) = world.entries()
+    assert world.services.kit.catalogue.scope_name(entry.scope) == "topic:events"
+    assert world.decide("sms", "+491702222222", "events")["reason"] == "unsubscribed"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("email,phone\na@example.com,+14155550142\n", "`channel` or `column`", id="which column"),
+        pytest.param("phone\n+14155550142\n", "like `channel=sms`", id="which channel"),
+        pytest.param("email,status\na@example.com,x\n", "add `format=plain`, or name the format", id="about consent"),
+        pytest.param(
+            "created,email,reason,status\n1,a@example.com,x,5\n",
+            "Add `format=sendgrid-bounces` or `format=sendgrid-blocks`.",
+            id="which format",
+        ),
+    ],
+)
+def test_a_refusal_names_the_fields_of_a_request(world: World, text: str, words: str) -> None:
+    answer = upload(world, text).json
+
+    assert words in answer["errors"][0]["detail"] + answer["detail"]
+    assert "--" not in answer["errors"][0]["detail"] + answer["detail"]
+
+
+def test_an_import_is_shown_to_the_key_that_started_it_and_to_admins(world: World) -> None:
+    """Rejected rows are personal data; any key that may suppress could fetch everybody's."""
+    mine, others = (world.services.keys.create(name, ["suppress"]) for name in ("mine", "others"))
+    number = upload(world, key=mine).json["id"]
+    staff = world.services.imports.begin(ImportRequest(path=_file(world, "email\nx@example.com\n"), actor="cli:ana"))
+    world.work()
+
+    for path in (f"/v1/imports/{number}", f"/v1/imports/{number}/rejects"):
+        answers = [world.get(path, key=key) for key in (mine, others, world.key)]
+        assert [answer.status_code for answer in answers] == [200, 404, 200]
+        for answer in answers:
+            answer.close()
+    assert world.get(f"/v1/imports/{staff.id}", key=mine).status_code == 404
+    assert world.services.imports.view(number).status == "done"
+
+
+def test_the_same_list_of_two_keys_is_two_imports_of_which_each_sees_its_own(world: World) -> None:
+    keys = [world.services.keys.create(name, ["suppress"]) for name in ("one", "two")]
+
+    numbers = [upload(world, key=key).json["id"] for key in keys]
+    world.work()
+
+    found = [world.get(f"/v1/imports/{number}", key=key).json for number, key in zip(numbers, keys, strict=True)]
+    assert sorted(one["counts"]["added"] for one in found) == [0, 1]
+    assert {one["status"] for one in found} == {"done"}
+
+
+def _file(world: World, text: str) -> Path:
+    path = world.services.imports.folder.parent / "list.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
 def test_the_same_request_again_is_the_same_import(world: World) -> None:  # D26
     headers = {"Idempotency-Key": "k1"}
     first, again = (upload(world, headers=dict(headers)) for _ in range(2))
@@ -94,6 +170,9 @@ def test_the_same_request_again_is_the_same_import(world: World) -> None:  # D26
         pytest.param(LIST, {"dry_run": "maybe"}, "dry_run", id="no such word"),
         pytest.param(LIST, {"colour": "red"}, "colour", id="unknown field"),
         pytest.param("email,status\na@example.com,x\n", {}, "format", id="a column about consent"),
+        pytest.param("email,a\na@example.com,ja\n", {}, "format", id="a column of answers"),
+        pytest.param(LIST, {"column": "mail"}, "column", id="no such column"),
+        pytest.param(LIST, {"region": "Germany"}, "region", id="no such region"),
     ],
 )
 def test_what_cannot_be_imported_is_refused_at_once_and_nothing_is_kept(

@@ -40,6 +40,24 @@ def test_a_list_is_tried_imported_exported_and_undone(prefs: Prefs, listed: str,
     assert prefs("ledger", "replay", "--check").returncode == 0
 
 
+def test_a_dry_run_prints_what_would_change_with_shortened_addresses(prefs: Prefs, tmp_path: Path) -> None:  # noqa: F811
+    path = tmp_path / "list.csv"
+    path.write_text("phone\n0170 1234567\n+14155550142\n+14155550142\n")
+
+    done = prefs("import", str(path), "--dry-run", "--channel", "sms", "--region", "de", "--scope", "topic:events")
+    machine = prefs("import", str(path), "--dry-run", "--channel", "sms", "--region", "DE", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert [line.strip() for line in done.stdout.splitlines()] == [
+        *("2 added", "1 already", "0 invalid", "0 ignored"),
+        "sms unsubscribed topic:events: 2 new, 1 already",
+        "The first that are new:",
+        "line 2: ••• ••• 4567 sms unsubscribed topic:events",
+        "line 3: ••• ••• 0142 sms unsubscribed topic:events",
+    ]
+    assert json.loads(machine.stdout)["difference"]["facts"][0]["new"] == 2
+
+
 def test_what_cannot_be_imported_exits_2_with_the_mend(prefs: Prefs, tmp_path: Path) -> None:  # noqa: F811
     path = tmp_path / "list.csv"
     path.write_text("created,email,reason,status\n1,a@example.com,x,5.1.1\n")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prefs.domain.formats import BY_NAME, FORMATS, HEX_DIGITS, OWN, UNSUPPORTED, recognise
+from prefs.domain.consent_words import ANSWERS, NAMES, folded, is_answer
+from prefs.domain.formats import BY_NAME, FORMATS, HEX_DIGITS, OWN, UNSUPPORTED, Shows, recognise
 from prefs.domain.listed import Plan, RowProblem, make_plan
 from prefs.domain.terms import Channel, Reason
 from prefs.errors import InvalidInput
@@ -36,7 +37,6 @@ MEANINGS = {
     "hubspot-contacts": [GONE, None, None],
     "braze": [GONE, None],
     "iterable": [GONE, GONE, None],
-    "constant-contact": [GONE, None, None, None, None],
     "listmonk": [GONE, None],
     "twilio-consents": [GONE, None],
     "dnc-registry": [Reason.DO_NOT_CALL, Reason.DO_NOT_CALL],
@@ -84,6 +84,8 @@ def test_every_format_has_a_sample_and_a_source() -> None:
     assert {one.name for one in FORMATS} - unsampled == set(MEANINGS) == {path.stem for path in SAMPLES.glob("*.csv")}
     for one in FORMATS:
         assert one.source.startswith("https://") or one.source == "docs/import-export.md"
+        assert "forum" not in one.source
+        assert "community" not in one.source
     assert all(mend.endswith(".") for mend in UNSUPPORTED.values())
 
 
@@ -100,6 +102,66 @@ def test_a_column_about_consent_that_nobody_explains_stops_the_import(tmp_path: 
     with pytest.raises(InvalidInput, match="may say who opted out"):
         plan_of(path)
     assert plan_of(path, format=BY_NAME["plain"]).format.name == "plain"
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("newsletter", "Accepts Email Marketing", "Abonniert", "Einwilligung", "Désabonné", "Statut", "Suscrito"),
+        *("Estado", "Inscrição", "Situação", "اشتراك", "حالة"),
+    ],
+)
+def test_a_column_about_consent_is_known_in_our_languages(tmp_path: Path, column: str) -> None:  # V49
+    path = tmp_path / "list.csv"
+    path.write_text(f"email,{column}\nana@example.com,what nobody knows\n")
+
+    with pytest.raises(InvalidInput, match="may say who opted out"):
+        plan_of(path)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        *("yes no", "TRUE FALSE", "1 0", "Ja Nein", "oui non", "sí no", "sim não", "نعم لا", "x"),
+        *("Abonniert Abgemeldet", "subscribed unsubscribed", "opted-in opted-out", "désabonnée", "inscrito"),
+        *("مشترك", "active"),
+    ],
+)
+@pytest.mark.parametrize("header", ["email,colour\n", ""], ids=["named", "no header"])
+def test_a_column_of_answers_stops_the_import_whatever_it_is_called(tmp_path: Path, header: str, answers: str) -> None:
+    """A shop's list of subscribers, `email` and a column of ``yes``, opted all of them out."""
+    path = tmp_path / "list.csv"
+    rows = [f"p{number}@example.com,{answer}\n" for number, answer in enumerate(["", "n/a", *answers.split()])]
+    path.write_text(header + "".join(rows))
+
+    with pytest.raises(InvalidInput, match="may say who opted out") as refused:
+        plan_of(path)
+    assert "delete the column or add --format plain" in str(refused.value)
+    assert (refused.value.field, refused.value.code) == ("format", "unknown_format")
+    assert plan_of(path, format=BY_NAME["plain"]).format.name == "plain"
+
+
+def test_columns_that_say_something_else_stop_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email,name,note,empty\na@example.com,Ana,yes,\nb@example.com,Ben,wrote a letter,n/a\n")
+
+    assert plan_of(path).format.name == "plain"
+
+
+def test_the_words_about_consent_are_those_of_our_languages_and_written_as_they_are_compared() -> None:
+    from prefs.words import LANGUAGES
+
+    assert set(NAMES) == set(LANGUAGES) == set(ANSWERS) - {"any"}
+    for words in ANSWERS.values():
+        assert all(is_answer(word) and folded(word) == word for word in words.split("|"))
+
+
+def test_each_format_says_how_near_its_source_comes_to_an_export() -> None:
+    assert BY_NAME["mailchimp-cleaned"].shows is Shows.EXPORT
+    assert BY_NAME["mailgun-bounces"].shows is Shows.UPLOAD
+    for name in ("sendgrid-unsubscribes", "postmark", "amazon-ses", "twilio-consents", "campaign-monitor"):
+        assert BY_NAME[name].shows is Shows.FIELDS
+    assert {"Constant Contact", "SendGrid, unsubscribes of one group"} <= UNSUPPORTED.keys()
 
 
 def test_no_format_can_mean_an_opt_in() -> None:  # R5, V49
@@ -141,7 +203,7 @@ def test_the_column_of_addresses_is_found(tmp_path: Path, text: str, more: dict[
         pytest.param("work,private\na@example.com,b@example.com\n", {}, "work, private", id="two of a kind"),
         pytest.param("phone\n+14155550142\n", {}, "--channel sms", id="which channel of a number"),
         pytest.param("colour,size\nred,7\n", {}, "No column holds addresses", id="none"),
-        pytest.param("email,x\na@example.com,1\n", {"column": "mail"}, "There are: email, x", id="no such column"),
+        pytest.param("email,x\na@example.com,7\n", {"column": "mail"}, "There are: email, x", id="no such column"),
         pytest.param(
             SAMPLES.joinpath("postmark.csv").read_text(), {"channel": Channel.SMS}, "is about email", id="channel"
         ),
@@ -188,6 +250,46 @@ def test_numbers_that_a_spreadsheet_spoilt_are_refused_with_a_word(tmp_path: Pat
     assert refused.value.how
 
 
+@pytest.mark.parametrize(
+    ("number", "region", "value"),
+    [
+        pytest.param("4155550123", "US", "+14155550123", id="national"),
+        pytest.param("(415) 555-0123", "US", "+14155550123", id="national, as people write it"),
+        pytest.param("1-415-555-0123", "US", "+14155550123", id="with the national 1"),
+        pytest.param("6045550123", "US", "+16045550123", id="of the same calling code"),
+        pytest.param("011 49 170 1234567", "US", "+491701234567", id="as it is dialled from there"),
+        pytest.param("0170 1234567", "DE", "+491701234567", id="with the national 0"),
+        pytest.param("447911123456", "GB", "+447911123456", id="its own country code"),
+        pytest.param("(+49) 170 1234567", "US", "+491701234567", id="a + in brackets"),
+        pytest.param("+1555", "US", "+1555", id="whatever follows a + is honoured"),
+        pytest.param("491701234567", "US", None, id="a lost +"),
+        pytest.param("5511987654321", "US", None, id="a lost +, Brazil"),
+        pytest.param("4512345678", "US", None, id="a lost + of the right length, Denmark"),
+        pytest.param("5550123", "US", None, id="no area code"),
+        pytest.param("14155550123", "DE", None, id="a lost +, from elsewhere"),
+        pytest.param("4915112345678", "DE", None, id="two numbers of one country"),
+    ],
+)
+def test_a_number_without_its_plus_is_one_of_the_region_or_refused(
+    tmp_path: Path, number: str, region: str, value: str | None
+) -> None:
+    """A spreadsheet dropped the +; a stranger's number was blocked and the person stayed reachable."""
+    path = tmp_path / "list.csv"
+    path.write_text("phone;name\n+14155550142;Ana\n")
+    plan = plan_of(path, channel=Channel.SMS)
+    listed = plan.reader()([number, "Ana"])
+    assert listed is not None
+
+    if value is not None:
+        assert plan.address(listed, region).value == value
+        return
+    with pytest.raises(RowProblem) as refused:
+        plan.address(listed, region)
+    assert refused.value.what == f"This number has no + and is no number of {region} for certain"
+    assert "country code" in refused.value.how
+    assert "--region" in refused.value.how
+
+
 def test_header_names_are_compared_without_capitals_marks_and_spaces() -> None:
     assert recognise(("emailaddress", "suppressionreason", "origin", "createdat")) is BY_NAME["postmark"]
     assert recognise(("email",)) is None
@@ -199,5 +301,6 @@ def test_the_docs_name_every_format_its_page_and_what_is_not_read() -> None:
     for one in FORMATS:
         assert f"| `{one.name}` | {one.tool} |" in text
         assert one.source in text or one.source == "docs/import-export.md"
+        assert one.source == "docs/import-export.md" or f"[page]({one.source}) | {one.shows} |" in text
     for what, mend in UNSUPPORTED.items():
         assert f"| {what} | {mend} |" in text

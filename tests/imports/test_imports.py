@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prefs.domain.terms import Act, Reason
-from prefs.errors import Conflict
+from prefs.errors import Conflict, InvalidInput
 from prefs.services.imports import ImportRequest
 from prefs.services.replay import replay
 from tests.imports.making import OTHER, STAFF, bring, counts
@@ -176,6 +176,128 @@ def test_an_interrupted_import_goes_on_and_takes_each_row_once(
     rejects = world.services.imports.rejects(found.id)
     assert rejects is not None
     assert len(rejects.read_text().splitlines()) == 24
+
+
+def test_a_list_started_again_while_it_is_read_loses_no_row(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I10
+    """A second start rewrote the lines under the first, which met their end too early and said it was done."""
+    from prefs.services import imports
+
+    monkeypatch.setattr(imports, "_BUFFERED", 7)
+    path = tmp_path / "list.csv"
+    path.write_bytes(("email\n" + "".join(f"p{n}@example.com\n" for n in range(200))).encode("utf-16"))
+    request = ImportRequest(path=path, actor=STAFF)
+    number = world.services.imports.begin(request).id
+    lines = world.services.imports.folder / number / "lines.csv"
+    before, again = lines.stat(), list[str]()
+
+    def start_again(what: str, done: float) -> None:
+        if what == "read":
+            again.append(world.services.imports.begin(request).id)
+            with pytest.raises(Conflict, match="running already"):
+                world.services.imports.advance(number)
+            assert (lines.stat().st_ino, lines.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+    found = world.services.imports.advance(number, progress=start_again)
+
+    assert set(again) == {number}
+    assert counts(found) == (200, 0, 0, 0)
+
+
+def test_an_import_that_is_running_after_a_day_keeps_its_files(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # item 37
+    """Resumed late, it was given up and its folder removed under it."""
+    from prefs.services import imports
+
+    monkeypatch.setattr(imports, "PART_ROWS", 10)
+    path = tmp_path / "list.csv"
+    path.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(60)))
+    begun = world.services.imports.begin(ImportRequest(path=path, actor=STAFF))
+    world.clock.forward(hours=25)
+    forgotten = []
+
+    found = world.services.imports.advance(
+        begun.id, progress=lambda what, done: forgotten.append(world.services.imports.forget_files())
+    )
+
+    assert set(forgotten) == {0}
+    assert (found.status, counts(found)) == ("done", (60, 0, 0, 0))
+
+
+def test_an_import_somebody_went_on_with_today_is_not_given_up(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # item 37
+    from prefs.services import imports
+
+    monkeypatch.setattr(imports, "_LOOK_AT_CLOCK", 10)
+    path = tmp_path / "list.csv"
+    path.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(60)))
+    number = world.services.imports.begin(ImportRequest(path=path, actor=STAFF)).id
+    world.clock.forward(hours=25)
+    world.services.imports.advance(number, seconds=0)
+    world.clock.forward(hours=1)
+
+    assert world.services.imports.forget_files() == 0
+    assert counts(world.services.imports.advance(number)) == (60, 0, 0, 0)
+
+
+def test_a_number_that_lost_its_plus_is_refused_and_blocks_no_stranger(world: World, tmp_path: Path) -> None:  # V20
+    found = bring(world, tmp_path, "phone\n491701234567\n4155550123\n", channel="sms")
+
+    rejects = world.services.imports.rejects(found.id)
+    assert counts(found) == (1, 0, 1, 0)
+    assert rejects is not None
+    assert "491701234567,This number has no + and is no number of US" in rejects.read_text()
+
+
+def test_the_region_of_a_list_is_a_word_of_its_import(world: World, tmp_path: Path) -> None:
+    found = bring(world, tmp_path, "phone\n0170 1234567\n", channel="sms", region="DE")
+
+    assert counts(found) == (1, 0, 0, 0)
+    assert world.decide("sms", "+491701234567", "events")["reason"] == "unsubscribed"
+    with pytest.raises(InvalidInput, match="A region has two letters"):
+        bring(world, tmp_path, "phone\n0170 1234567\n", channel="sms", region="EU")
+
+
+@pytest.mark.parametrize("rows_a_part", [2, 20_000])
+def test_a_dry_run_says_what_would_change_by_channel_reason_and_scope(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_a_part: int
+) -> None:
+    from prefs.services import imports
+
+    monkeypatch.setattr(imports, "PART_ROWS", rows_a_part)
+    world.know(("email", "cy@example.com"))
+    head = "channel,to,scope,reason,source,since\n"
+    bring(world, tmp_path, f"{head}email,ada@example.com,all,unsubscribed,letter,\n")
+    rows = [
+        "email,ada@example.com,all,unsubscribed,letter,",
+        "email,bob@example.com,all,unsubscribed,letter,",
+        "email,bob@example.com,all,unsubscribed,letter,",
+        "email,cy@example.com,all,unsubscribed,phone,",
+        "email,ada@example.com,topic:events,complaint,letter,",
+        "sms,+14155550142,all,unsubscribed,letter,",
+        "email,nobody,all,unsubscribed,letter,",
+    ]
+
+    dry = bring(world, tmp_path, head + "\n".join(rows) + "\n", dry_run=True)
+
+    difference = world.services.imports.difference(dry.id)
+    assert counts(dry) == (4, 2, 1, 0)
+    assert difference is not None
+    assert sorted(tuple(fact.values()) for fact in difference["facts"]) == [
+        ("email", "complaint", "topic:events", 1, 0),
+        ("email", "unsubscribed", "all", 2, 2),
+        ("sms", "unsubscribed", "all", 1, 0),
+    ]
+    assert [(row["line"], row["to"], row["reason"]) for row in difference["first"]] == [
+        (3, "b••@example.com", "unsubscribed"),
+        (5, "c••@example.com", "unsubscribed"),
+        (6, "a••@example.com", "complaint"),
+        (7, "••• ••• 0142", "unsubscribed"),
+    ]
+    assert len(world.entries()) == 1
 
 
 def test_the_worker_imports_in_slices(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,22 @@ def test_every_usual_way_to_write_a_table_is_read(tmp_path: Path, encoding: str,
     assert rows_of(path, tmp_path) == ROWS
 
 
+def test_a_copy_that_is_being_read_is_never_cut_short(tmp_path: Path) -> None:  # I10
+    """The same UTF-16 list was started again: the first process met the end of a file that was just emptied."""
+    path, copy = tmp_path / "list.csv", tmp_path / "copy"
+    path.write_bytes(text().encode("utf-16"))
+    as_lines(path, copy)
+    whole = copy.read_bytes()
+    with copy.open("rb") as reading:
+        path.write_bytes("email\n".encode("utf-16") + b"\x00\xd8" * 3)
+
+        with pytest.raises(InvalidInput):
+            as_lines(path, copy)
+
+        assert reading.read() == copy.read_bytes() == whole
+    assert {one.name for one in tmp_path.iterdir()} == {"list.csv", "copy"}
+
+
 def test_excels_own_word_for_the_separator_is_heeded(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("sep=;\nemail;name\na@example.com;A\n")
