@@ -7,7 +7,6 @@ import adds stops and facts about addresses; it never removes. Only a list of pe
 with its proof and a second person's yes, adds consents (contract D31; ``consent_rows``).
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -17,7 +16,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -35,6 +33,7 @@ from prefs.domain.listed import Fact, Plan, RowProblem, make_plan, read_time, sa
 from prefs.domain.reasons import CONTACTABILITY_REASONS
 from prefs.domain.terms import CHANNELS_OF_KIND, KIND_OF_CHANNEL, Act, AddressKind, Channel, Reason
 from prefs.errors import Conflict, InvalidInput, NotFound
+from prefs.services.alone import alone_in
 from prefs.services.consent_rows import ConsentRow, ConsentRows, Written, whole_keys
 from prefs.services.hash_lists import HashLists
 from prefs.services.kit import Doing, Kit, act, address_context, bad_address, entry_key, lift, place_of, stop
@@ -252,7 +251,7 @@ class Imports:
             return found
         until = time.monotonic() + seconds if seconds is not None else float("inf")
         place = self.folder / import_id
-        with _alone(place):
+        with alone_in(place, "This import is running already."):
             state = _load(place)
             reading, merging = (_Agreements, _Agreeing) if found.are_consents else (_Reading, _Merging)
             if not state.read:
@@ -924,14 +923,3 @@ def _save(place: Path, state: _State) -> None:
     fresh = place / "state.new"
     fresh.write_text(json.dumps(asdict(state)))
     fresh.replace(place / "state.json")
-
-
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Keep other processes of this host from the same import."""
-    with (place / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict("This import is running already.") from error
-        yield
