@@ -136,10 +136,9 @@ class AddressKeys:
         """Return every key a hash of a list may be stored under; ``name`` is ``sha256:HEX`` or ``md5:HEX``."""
         return tuple(mac(name.encode()) for mac in self._macs)
 
-    def fingerprint(self) -> str:
-        """Return what tells this set of keys from another without showing any."""
-        digests = (hmac.digest(key, b"fingerprint", "sha256") for key in self._keys)
-        return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+    def fingerprints(self) -> tuple[str, ...]:
+        """Return what tells each key from all others without showing it, the first key's first: 16 digits each."""
+        return tuple(hmac.digest(key, b"fingerprint", "sha256").hex()[:16] for key in self._keys)
 
     def pads(self) -> list[tuple[bytes, bytes]]:
         """Return inner and outer pad of HMAC (RFC 2104) of every key, for engines that hash in bulk.

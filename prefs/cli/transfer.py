@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHANNELS = click.Choice([str(channel) for channel in Channel])
 _STEPS = 1_000
+_OWN_USE, _UNNAMED = "own use", "not named"
 
 
 def register(main: click.Group) -> None:
@@ -232,9 +233,11 @@ def _tell_rows(rows: int) -> None:
 @click.option("--channel", type=CHANNELS, help="Only this channel.")
 @click.option("--reason", "reasons", type=click.Choice([str(reason) for reason in Reason]), multiple=True)
 @click.option("--scope", help="Only this scope: all, topic:SLUG, brand:SLUG, sender:SLUG.")
-@click.option("--since", type=int, default=0, help="Only what came behind this ledger position.")
+@click.option(
+    "--since", type=int, default=0, help="Only what came behind this ledger position; what ended: FILE.lifted.csv."
+)
 @click.option("--hashed", type=click.Choice(list(HEX_DIGITS)), help="Hashes instead of addresses, for partners.")
-@click.option("--recipient", default="own use", show_default=True, help="Who gets the file; goes on record.")
+@click.option("--recipient", help="Who gets the file; goes on record. Default: own use; of hashes: not named.")
 @click.option("--purpose", default="suppression", show_default=True, help="What for; goes on record.")
 @click.option("--by", "name", help="Your name; your login where it is left out.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
@@ -245,7 +248,7 @@ def export(
     scope: str | None,
     since: int,
     hashed: str | None,
-    recipient: str,
+    recipient: str | None,
     purpose: str,
     name: str | None,
     as_json: bool,
@@ -253,7 +256,8 @@ def export(
     """Write the suppression list to a file, for suppression only; who took it goes on record.
 
     The last line on stdout is the number of rows, the SHA-256 of the file, and the ledger
-    position to give to --since next time; FILE.json says the same.
+    position to give to --since next time; FILE.json says the same. With --since, what is to
+    come off the list is in a second file.
 
     \b
     Example:
@@ -264,7 +268,7 @@ def export(
     request = ExportRequest(
         path=file,
         actor=operator(name),
-        recipient=recipient,
+        recipient=_UNNAMED if recipient is None and hashed else recipient or _OWN_USE,
         purpose=purpose,
         channel=Channel(channel) if channel else None,
         reasons=tuple(Reason(reason) for reason in reasons),
@@ -273,6 +277,15 @@ def export(
         hashed=hashed,
     )
     done = cli.services().exports.run(request, _tell_rows)
+    click.echo(done.notice, err=True)
+    if done.recipient == _UNNAMED:
+        click.echo(
+            "Hashes are for partners, and nobody is named who gets these: that is how it stands on record. "
+            'Name them: --recipient "Adverts Ltd" --purpose "campaign 7".',
+            err=True,
+        )
+    if done.lifted:
+        click.echo(f"{done.lifted} rows are to come off the list: {request.lifted_path}", err=True)
     if done.unnamed:
         click.echo(
             f"{done.unnamed} facts are about addresses of which only a key is kept; they are not in the file.", err=True

@@ -17,6 +17,8 @@ WHAT, HOW = "what_is_wrong", "how_to_fix"
 """The two columns a file of rejected rows has behind the caller's own."""
 
 OWN = "prefs"
+LIFTED = "lifted"
+"""How the column of addresses begins in the second file of a delta of our own: who is to come off the list."""
 PLAIN, MD5, SHA256, REGISTRY = "plain", "md5", "sha256", "dnc-registry"
 CONSENTS = "consents"
 NO_CONSENTS = "Consents are imported in the console only, with proof for each row and a second person."
@@ -422,12 +424,20 @@ def recognise(header: tuple[str, ...]) -> Format | None:
     """Return the format of a header (lower-case names), or None where it is a plain list.
 
     Raises:
-        InvalidInput: The header fits several formats that mean different things, or it has a
-            column about consent that no format explains; the message says what to do.
+        InvalidInput: The header fits several formats that mean different things, it has a column
+            about consent that no format explains, or it is of what stands no more; the message says
+            what to do.
     """
     names = frozenset(header)
     if are_agreements(names):
         raise InvalidInput(NO_CONSENTS, field="format", code="consents")
+    if any(name.startswith(LIFTED) for name in names):
+        raise InvalidInput(
+            "These rows are to come off a list: `prefs export --since` wrote them beside those that are new. "
+            "An import never removes; import the other file.",
+            field="format",
+            code="unknown_format",
+        )
     fitting = [one for one in FORMATS if one.needs != {""} and _fits(one, names)]
     most = max((len(one.needs) for one in fitting), default=0)
     best = [one for one in fitting if len(one.needs) == most]

@@ -7,7 +7,6 @@ import adds stops and facts about addresses; it never removes. Only a list of pe
 with its proof and a second person's yes, adds consents (contract D31; ``consent_rows``).
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -19,14 +18,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from heapq import nsmallest
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Generic, TextIO, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -38,6 +37,7 @@ from prefs.domain.listed import Fact, Plan, RowProblem, make_plan, read_time, sa
 from prefs.domain.reasons import CONTACTABILITY_REASONS
 from prefs.domain.terms import CHANNELS_OF_KIND, KIND_OF_CHANNEL, Act, AddressKind, Channel, Reason
 from prefs.errors import Conflict, InvalidInput, NotFound
+from prefs.services.alone import LOCK, alone_in
 from prefs.services.consent_rows import ConsentRow, ConsentRows, Written, whole_keys
 from prefs.services.hash_lists import HashLists
 from prefs.services.kit import Doing, Kit, act, address_context, bad_address, entry_key, lift, place_of, stop
@@ -1044,36 +1044,16 @@ def _save(place: Path, state: _State) -> None:
 
 def _stamp(place: Path, at: datetime) -> None:
     """Note when somebody last went on with an import: ``forget_files`` gives up what rests for a day."""
-    os.utime(place / "lock", (at.timestamp(), at.timestamp()))
+    os.utime(place / LOCK, (at.timestamp(), at.timestamp()))
 
 
 def _stamped(place: Path) -> datetime:
-    return datetime.fromtimestamp((place / "lock").stat().st_mtime, UTC)
+    return datetime.fromtimestamp((place / LOCK).stat().st_mtime, UTC)
 
 
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Keep other processes of this host from the same import.
-
-    Raises:
-        Conflict: Another is at it, or its files were cleared away.
-    """
-    with _lock_file(place) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict("This import is running already.") from error
-        # Whoever held the lock before may have deleted the folder, and this file with it.
-        if os.fstat(file.fileno()).st_nlink == 0:
-            raise Conflict(_CLEARED)
-        yield
-
-
-def _lock_file(place: Path) -> TextIO:
-    try:
-        return (place / "lock").open("a")
-    except FileNotFoundError as error:
-        raise Conflict(_CLEARED) from error
-
-
-_CLEARED = "The files of this import were cleared away. Send the list again."
+def _alone(place: Path) -> AbstractContextManager[None]:
+    return alone_in(
+        place,
+        busy="This import is running already.",
+        cleared="The files of this import were cleared away. Send the list again.",
+    )

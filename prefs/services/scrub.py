@@ -616,7 +616,7 @@ def _fingerprint(order: Order, kit: Kit) -> str:
             "hashed": order.hashed,
             "region": kit.default_region,
             "hashes_listed": kit.address_keys.hashes_listed(),
-            "keys": kit.address_keys.fingerprint(),
+            "keys": kit.address_keys.fingerprints(),
         }
     )
 

@@ -6,27 +6,37 @@ the format and the join. A delta holds every address that moved since a ledger p
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from prefs.domain.catalogue import Topic
 from prefs.domain.decision import Decision, Question, decide
+from prefs.domain.formats import HEX_DIGITS
 from prefs.domain.shapes import state_of
 from prefs.domain.terms import Channel
 from prefs.errors import InvalidInput, StoreUnavailable
+from prefs.services.alone import alone_in
 from prefs.services.decisions import Asked, Decisions, is_timed
-from prefs.services.engine import DEFAULT_MEMORY, Engine, opened, quoted
+from prefs.services.deltas import check_since, moved
+from prefs.services.engine import DEFAULT_MEMORY, Engine, Fraction, opened, quoted
 from prefs.services.kit import Kit
+from prefs.services.scrub import Told
 from prefs.services.standing_index import SHAPES, StandingIndex
 from prefs.storage import facts, ledger
-from prefs.storage.tables import EPOCH, to_microseconds
+from prefs.storage.tables import to_microseconds
 
 FORMAT = "prefs snapshot 1"
 _AT_ONCE = 20_000
+_WHOLE = "whole"
+
+Wanted = Mapping[Channel, Sequence[Topic]]
+"""Which topics are asked about on which channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +54,25 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was written. ``since`` is None for a whole snapshot, else where the delta begins."""
+    """What was written. ``since`` is None for a whole snapshot, else where the delta begins.
+
+    Everything up to ``position`` is in it, and some of what is newer may be: the next delta has that
+    again. A row may stand under any of ``keys`` (``AddressKeys.fingerprints``) and, where ``hashes``
+    names kinds, under a hash of its address in place of the address.
+    """
 
     position: int
     since: int | None
     policy_version: str
     made_at: datetime
+    keys: tuple[str, ...]
+    hashes: tuple[str, ...]
     parts: tuple[Part, ...]
+
+    @property
+    def needs_several_keys(self) -> bool:
+        """True where a join that computes one key an address would miss rows, and so write to people who left."""
+        return (len(self.keys) > 1 or bool(self.hashes)) and any(part.rows for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +91,65 @@ class Snapshots:
         topics: Sequence[str] = (),
         since: int | None = None,
         memory: str = DEFAULT_MEMORY,
+        told: Told | None = None,
     ) -> Snapshot:
         """Write the answers to all marketing topics, or the named ones, on all channels, or the named ones.
+
+        The folder is there whole or not at all; what a killed run left beside it is taken away.
 
         Raises:
             InvalidInput: The folder is not empty, or ``since`` lies ahead of the ledger.
             UnknownTopic: No such topic.
+            Conflict: Another process writes the same folder.
             StoreUnavailable: The store cannot be asked, or an opt-out waits to be written.
             SettingsError: DuckDB is not installed.
         """
+        folder = folder.resolve()
         wanted = self._wanted(channels, topics)
         if folder.exists() and any(folder.iterdir()):
             raise InvalidInput("The folder is not empty. Name a new one.", field="out", code="not_empty")
-        if self.decisions.held_back():
-            raise StoreUnavailable("An opt-out waits to be written. Run this again when the database takes changes.")
-        folder.mkdir(parents=True, exist_ok=True)
-        at = self.kit.now()
-        for channel in wanted:
-            self.index.refresh(channel, at, memory)
-        work = folder / ".work.duckdb"
-        with opened(work, memory=memory, spill=folder / ".spill") as engine, facts.one_moment(self.kit.store) as now:
-            position = ledger.position(now)
-            _check_since(since, position)
-            parts = [
-                part
-                for channel, its_topics in wanted.items()
-                for part in self._channel(engine, now, folder, channel, its_topics, at, position, since)
-            ]
-        work.unlink()
-        made = Snapshot(position, since, self.decisions.policy_version(), at, tuple(parts))
-        manifest = {"format": FORMAT, **asdict(made), "made_at": at.isoformat()}
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        self._refuse_held()
+        with _beside(folder) as work:
+            made = self._make(work, wanted, since, memory, told)
+            self._refuse_held()
+            manifest = {"format": FORMAT, **asdict(made), "made_at": made.made_at.isoformat()}
+            (work / _WHOLE / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+            (work / _WHOLE).replace(folder)
         return made
 
-    def _wanted(self, channels: Sequence[Channel], topics: Sequence[str]) -> dict[Channel, list[Topic]]:
+    def _refuse_held(self) -> None:
+        if self.decisions.held_back():
+            raise StoreUnavailable("An opt-out waits to be written. Run this again when the database takes changes.")
+
+    def _make(self, work: Path, wanted: Wanted, since: int | None, memory: str, told: Told | None) -> Snapshot:
+        rows = self._refresh(wanted, memory, told)
+        # The position before the reading, so that nothing up to it is missed; the time behind it, so that
+        # nothing that ends in between is.
+        position, at = facts.settled_position(self.kit.store), self.kit.now()
+        if since is not None:
+            check_since(since, position)
+        with (
+            opened(work / "work.duckdb", memory=memory, spill=work / "spill") as engine,
+            facts.one_moment(self.kit.store) as now,
+        ):
+            job = _Job(self, engine, now, work / _WHOLE, at, position, since)
+            parts = tuple(job.parts(wanted, _Progress(told, "writing", rows, sum(map(len, wanted.values())))))
+        keys = self.kit.address_keys
+        # Asked last: the first list of hashes may have come meanwhile.
+        hashes = tuple(HEX_DIGITS) if keys.hashes_listed() else ()
+        policy = self.decisions.policy_version()
+        return Snapshot(position, since, policy, at, keys.fingerprints(), hashes, parts)
+
+    def _refresh(self, wanted: Wanted, memory: str, told: Told | None) -> int:
+        """Bring the copies of these channels up to date and return how many addresses are in them."""
+        with self.kit.store.read() as connection:
+            copying = _Progress(told, "copying", ledger.position(connection), len(wanted))
+        found = 0
+        for channel in wanted:
+            found += self.index.refresh(channel, self.kit.now(), memory, copying.next()).rows
+        return found
+
+    def _wanted(self, channels: Sequence[Channel], topics: Sequence[str]) -> Wanted:
         catalogue = self.kit.catalogue
         named = [catalogue.topic(slug) for slug in topics]
         chosen = {
@@ -113,29 +160,65 @@ class Snapshots:
         }
         return {channel: its_topics for channel, its_topics in chosen.items() if its_topics}
 
-    def _channel(
-        self,
-        engine: Engine,
-        now: Connection,
-        folder: Path,
-        channel: Channel,
-        topics: Sequence[Topic],
-        at: datetime,
-        position: int,
-        since: int | None,
-    ) -> Iterator[Part]:
-        with self.index.attached(engine, now, channel, at):
-            if since is not None:
-                _moved(engine, now, channel, since, at)
-            for topic in topics:
-                question = self.decisions.question(Asked(channel=channel, topic=topic.slug, at=at))
-                unknown = self._answer(engine, question)
-                yield self._part(engine, folder, question, unknown, position, delta=since is not None)
 
-    def _answer(self, engine: Engine, question: Question) -> Decision:
+@dataclass(slots=True)
+class _Progress:
+    """A step of several parts, one after the other, and who hears of it: about so many rows in all."""
+
+    told: Told | None
+    step: str
+    rows: int
+    parts: int
+    done: int = -1
+
+    def next(self) -> Fraction | None:
+        """Return what hears how far the next part is, or None where nobody listens."""
+        self.done += 1
+        told, done = self.told, self.done
+        if told is None:
+            return None
+        return lambda fraction: told(self.step, (done + fraction) / self.parts, self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One snapshot under way, read from the moment of the connection ``now``."""
+
+    snapshots: Snapshots
+    engine: Engine
+    now: Connection
+    folder: Path
+    at: datetime
+    position: int
+    since: int | None
+
+    def parts(self, wanted: Wanted, progress: _Progress) -> Iterator[Part]:
+        """Write each part and yield what it is."""
+        self.folder.mkdir()
+        for channel, topics in wanted.items():
+            with self.snapshots.index.attached(self.engine, self.now, channel, self.at):
+                if self.since is not None:
+                    self._note_moved(channel, self.since)
+                for topic in topics:
+                    question = self.snapshots.decisions.question(Asked(channel=channel, topic=topic.slug, at=self.at))
+                    with self.engine.watched(progress.next()):
+                        part = self._part(question, topic, self._answer(question))
+                    yield part
+
+    def _note_moved(self, channel: Channel, since: int) -> None:
+        """Make ``moved``: the key of every address whose answer may differ from what it was at a position."""
+        engine = self.engine
+        engine.run("CREATE OR REPLACE TEMP TABLE every (key VARCHAR)")
+        ordered = sorted(key.hex() for key in moved(self.now, [channel], since, self.at))
+        for start in range(0, len(ordered), _AT_ONCE):
+            engine.run("INSERT INTO every SELECT unnest(?::VARCHAR[])", [ordered[start : start + _AT_ONCE]])
+        engine.run("CREATE OR REPLACE TEMP TABLE moved AS SELECT key::UUID AS key FROM every")
+
+    def _answer(self, question: Question) -> Decision:
         """Decide once per shape into ``answer`` (cls, outcome, reason, scope); return what unknown addresses get."""
+        engine = self.engine
         # A key does not tell whose country code it hides, so an overdue registry holds back every telephone.
-        stale = is_timed(question) and self.decisions.numbers.registry_is_stale(question.at)
+        stale = is_timed(question) and self.snapshots.decisions.numbers.registry_is_stale(question.at)
         rows = engine.rows(f"SELECT cls, shape, country FROM {SHAPES} ORDER BY cls")
         answers = []
         for cls, shape, country in rows:
@@ -152,61 +235,54 @@ class Snapshots:
         return answers[0][1]
 
     def _row(self, cls: int, decision: Decision) -> tuple[int, str, str | None, str | None]:
-        scope = self.kit.catalogue.scope_name(decision.fact.scope) if decision.fact and decision.fact.reason else None
+        stopped = decision.fact if decision.fact and decision.fact.reason else None
+        scope = self.snapshots.kit.catalogue.scope_name(stopped.scope) if stopped else None
         return cls, str(decision.outcome), str(decision.reason) if decision.reason else None, scope
 
-    def _part(
-        self, engine: Engine, folder: Path, question: Question, unknown: Decision, position: int, *, delta: bool
-    ) -> Part:
-        assert question.topic is not None  # every question here names one
-        path = Path("answers") / f"channel={question.channel}" / f"topic={question.topic.slug}" / "part-0.parquet"
-        (folder / path).parent.mkdir(parents=True)
-        source = "standing_now AS s JOIN answer AS n USING (cls)"
-        kept = f"WHERE n.outcome <> {quoted(unknown.outcome)} OR s.ends IS NOT NULL"
-        if unknown.reason:
-            kept += f" OR n.reason IS DISTINCT FROM {quoted(unknown.reason)}"
-        if delta:
-            source = "moved AS m LEFT JOIN standing_now AS s USING (key) JOIN answer AS n ON n.cls = coalesce(s.cls, 0)"
-            kept = ""
-        key = "m.key" if delta else "s.key"
+    def _part(self, question: Question, topic: Topic, unknown: Decision) -> Part:
+        engine = self.engine
+        path = Path("answers") / f"channel={question.channel}" / f"topic={topic.slug}" / "part-0.parquet"
+        (self.folder / path).parent.mkdir(parents=True)
+        key, source = self._source(unknown)
         engine.run(
             f"COPY (SELECT unhex(replace({key}::VARCHAR, '-', '')) AS key, n.outcome, n.reason, n.scope, "
-            f"make_timestamptz(s.ends) AS changes_at, {position}::BIGINT AS ledger_position, "
-            f"{quoted(self.decisions.policy_version())} AS policy_version, "
-            f"make_timestamptz({to_microseconds(question.at)}) AS made_at "
-            f"FROM {source} {kept} ORDER BY {key}) "
-            f"TO {quoted(folder / path)} (FORMAT parquet, COMPRESSION zstd)"
+            f"make_timestamptz(s.ends) AS changes_at, {self.position}::BIGINT AS ledger_position, "
+            f"{quoted(self.snapshots.decisions.policy_version())} AS policy_version, "
+            f"make_timestamptz({to_microseconds(question.at)}) AS made_at FROM {source} ORDER BY {key}) "
+            f"TO {quoted(self.folder / path)} (FORMAT parquet, COMPRESSION zstd)"
         )
         return Part(
             channel=str(question.channel),
-            topic=question.topic.slug,
+            topic=topic.slug,
             message_class=str(question.message_class),
             unknown_outcome=str(unknown.outcome),
             unknown_reason=str(unknown.reason) if unknown.reason else None,
-            rows=engine.value(f"SELECT count(*) FROM read_parquet({quoted(folder / path)})"),
+            rows=engine.value(f"SELECT count(*) FROM read_parquet({quoted(self.folder / path)})"),
             path=str(path),
         )
 
+    def _source(self, unknown: Decision) -> tuple[str, str]:
+        """Return the key's column, and what rows are taken from: those that moved, or all that are not as unknown."""
+        if self.since is not None:
+            # About whom nothing stands any more has a row too, with the answer for the unknown.
+            joined = "moved AS m LEFT JOIN standing_now AS s USING (key) JOIN answer AS n ON n.cls = coalesce(s.cls, 0)"
+            return "m.key", joined
+        kept = f"n.outcome <> {quoted(unknown.outcome)} OR s.ends IS NOT NULL"
+        if unknown.reason:
+            kept += f" OR n.reason IS DISTINCT FROM {quoted(unknown.reason)}"
+        return "s.key", f"standing_now AS s JOIN answer AS n USING (cls) WHERE {kept}"
 
-def _check_since(since: int | None, position: int) -> None:
-    if since is not None and not 0 <= since <= position:
-        raise InvalidInput(f"The ledger ends at {position}. Name the position of an earlier snapshot.", field="since")
 
-
-def _moved(engine: Engine, connection: Connection, channel: Channel, since: int, at: datetime) -> None:
-    """Make ``moved``: the key of every address whose answer may differ from what it was at a position.
-
-    An earlier snapshot at that position was made at its entry's time or later: what ended after
-    that time has moved too.
-    """
-    entry = ledger.entry_numbered(connection, since)
-    earlier = entry.recorded_at - timedelta(seconds=1) if entry else EPOCH
-    engine.run("CREATE OR REPLACE TEMP TABLE every (key VARCHAR)")
-    moved = {
-        *facts.changed_since(connection, since),
-        *facts.ended_between(connection, channel, earlier, at),
-    }
-    ordered = sorted(key.hex() for key in moved)
-    for start in range(0, len(ordered), _AT_ONCE):
-        engine.run("INSERT INTO every SELECT unnest(?::VARCHAR[])", [ordered[start : start + _AT_ONCE]])
-    engine.run("CREATE OR REPLACE TEMP TABLE moved AS SELECT key::UUID AS key FROM every")
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """Lend an empty, hidden folder beside the one to come; it is gone at the end, with what a killed run left."""
+    place = folder.with_name(f".{folder.name}.work")
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with alone_in(place, "This snapshot is being written already."):
+        work = place / "now"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        try:
+            yield work
+        finally:
+            shutil.rmtree(place)

@@ -217,14 +217,25 @@ class Store:
 
 @contextmanager
 def alone(store: Store) -> Iterator[Connection]:
-    """Open a writing transaction with every other writer shut out (contract D23)."""
+    """Open a writing transaction with every other writer shut out (contract D23).
+
+    Raises:
+        StoreUnavailable: As ``Store.write``; also where a writer takes over five seconds.
+    """
     if store.is_sqlite:
         with store.write() as connection:
             yield connection
         return
-    with store.engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK})
-        yield connection
+    try:
+        with store.engine.begin() as connection:
+            notes = connection.info
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK})
+            yield connection
+        _refuse_uncertain_commit(notes)
+    except (DBAPIError, PoolTimeout) as error:
+        if not _is_outage(error):
+            raise
+        raise StoreUnavailable("The database is busy. Try again shortly.") from error
 
 
 def _is_outage(error: DBAPIError | PoolTimeout | sqlite3.OperationalError) -> bool:

@@ -4,14 +4,15 @@ Readers here keep one transaction open, so that a position, the facts and what c
 of one moment however long the reading takes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, func, select, text, union
+from sqlalchemy import Connection, Executable, Row, Select, func, select, text, union
 from sqlalchemy.exc import DBAPIError
 
-from prefs.domain.terms import AddressKind, Channel
+from prefs.domain.terms import Act, AddressKind, Channel
 from prefs.errors import StoreUnavailable
 from prefs.storage import ledger
 from prefs.storage.base import Store, alone
@@ -64,7 +65,13 @@ def one_moment(store: Store) -> Iterator[Connection]:
 
 
 def settled_position(store: Store) -> int:
-    """Return a position behind which nothing is still on its way: every entry up to it is visible (contract D23)."""
+    """Return a position below which nothing is still on its way: every entry up to it is visible (contract D23, I18).
+
+    Take it before what is read up to it: what comes in between is then newer, and told again.
+
+    Raises:
+        StoreUnavailable: The database cannot be asked, or a writer takes over five seconds.
+    """
     with alone(store) as connection:
         return ledger.position(connection)
 
@@ -89,14 +96,24 @@ def copy_places(connection: Connection, kind: AddressKind, write: Write) -> None
     _copy(connection, _POSTGRES_PLACES, _SQLITE_PLACES, write, kind=str(kind), zone=zone)
 
 
-def changed_since(connection: Connection, position: int) -> Iterator[bytes]:
-    """Yield the key of every address whose standing may have changed behind a position; some twice."""
+def restated_since(position: int) -> Select[tuple[bytes]]:
+    """Return the query for the keys of addresses that were restated behind a position without an entry of their own."""
+    return select(restated.c.address_key).where(restated.c.position >= position)
+
+
+def changed_since(connection: Connection, position: int, acts: Collection[Act] = ()) -> Iterator[bytes]:
+    """Yield the key of every address whose standing may have changed behind a position; some twice.
+
+    With ``acts`` only entries of these kinds count; what was restated without an entry always does.
+    """
     # Not distinct: SQLite would then walk the whole index on (subject, id) instead of the newest ids.
     newer = select(ledger_entry.c.subject).where(ledger_entry.c.id > position)
+    if acts:
+        newer = newer.where(ledger_entry.c.act.in_(sorted(acts)))
     query = union(
         select(address.c.key).where(address.c.subject.in_(newer)),
         select(address.c.key).where(address.c.contact.in_(newer)),
-        select(restated.c.address_key).where(restated.c.position >= position),
+        restated_since(position),
     )
     for row in _stream(connection, query):
         yield bytes(row[0])
@@ -104,15 +121,17 @@ def changed_since(connection: Connection, position: int) -> Iterator[bytes]:
 
 def count_restated(connection: Connection, position: int) -> int:
     """Return how many addresses were restated without an entry behind a position."""
-    query = select(func.count()).select_from(restated).where(restated.c.position >= position)
+    query = select(func.count()).select_from(restated_since(position).subquery())
     number: int = connection.execute(query).scalar_one()
     return number
 
 
-def ended_between(connection: Connection, channel: Channel, after: Any, until: Any) -> Iterator[bytes]:
-    """Yield the keys of addresses about which something ended by itself between two moments."""
+def ended_between(
+    connection: Connection, channels: Collection[Channel], after: datetime, until: datetime
+) -> Iterator[bytes]:
+    """Yield the keys of addresses about which something ended by itself on these channels between two moments."""
     ended = standing.c.until.is_not(None) & (standing.c.until > after) & (standing.c.until <= until)
-    query = select(standing.c.address_key).where(standing.c.channel == str(channel), ended)
+    query = select(standing.c.address_key).where(standing.c.channel.in_(sorted(channels)), ended)
     for row in _stream(connection, query):
         yield bytes(row[0])
 

@@ -1,13 +1,16 @@
 """What stands, address by address: the rows an export is made from."""
 
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select, tuple_
 
+from prefs.domain.ledger import Entry
 from prefs.domain.terms import AddressKind, Channel
+from prefs.storage import facts, ledger
 from prefs.storage.people import CHUNK, KnownAddress
 from prefs.storage.tables import address, standing
 
@@ -38,10 +41,13 @@ def standing_facts(
 ) -> Iterator[Stands]:
     """Yield what is in force, ordered by address key, from the snapshot of this connection.
 
-    ``after`` leaves out facts up to a ledger position.
+    ``after`` leaves out facts up to a ledger position, save those of addresses that were restated
+    behind it: an address that joins a contact takes over facts older than that.
     """
     place = tuple_(standing.c.address_key, standing.c.channel, standing.c.scope, standing.c.fact, standing.c.everywhere)
-    wanted = [standing.c.fact.in_(sorted(reasons)), standing.c.entry_id > after, _in_force(now)]
+    wanted = [standing.c.fact.in_(sorted(reasons)), _in_force(now)]
+    if after:
+        wanted.append(or_(standing.c.entry_id > after, standing.c.address_key.in_(facts.restated_since(after))))
     if channel is not None:
         wanted.append(standing.c.channel == str(channel))
     if scope is not None:
@@ -59,6 +65,27 @@ def standing_facts(
             return
         end = rows[-1]
         last = tuple_(end.address_key, end.channel, end.scope, end.fact, end.everywhere)
+
+
+def folded_facts(
+    known: KnownAddress,
+    entries: Iterable[Entry],
+    now: datetime,
+    *,
+    reasons: Collection[str],
+    channel: Channel | None = None,
+    scope: int | None = None,
+) -> Iterator[Stands]:
+    """Yield what these entries of an address and its contact make stand: ``standing_facts`` of an earlier moment."""
+    by_subject: dict[int, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_subject[entry.subject].append(entry)
+    for row in ledger.standing_rows(known, by_subject):
+        in_force = row["until"] is None or row["until"] > now
+        here = channel in {None, row["channel"]} and scope in {None, row["scope"]}
+        if in_force and here and row["fact"] in reasons:
+            same = ("channel", "everywhere", "scope", "fact", "source", "until", "entry_id")
+            yield Stands(known, since=row["effective_at"], **{name: row[name] for name in same})
 
 
 Place = tuple[int, bytes]

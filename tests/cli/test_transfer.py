@@ -58,6 +58,37 @@ def test_a_dry_run_prints_what_would_change_with_shortened_addresses(prefs: Pref
     assert json.loads(machine.stdout)["difference"]["facts"][0]["new"] == 2
 
 
+def test_an_export_says_what_it_is_for_and_a_partner_without_a_name_is_not_put_on_record_as_ourselves(
+    prefs: Prefs,  # noqa: F811
+    tmp_path: Path,
+) -> None:  # C-5
+    prefs("suppress", "--channel", "email", "--to", ADA)
+
+    own, partner, named = (
+        prefs("export", str(tmp_path / "out.csv"), "--json", *more)
+        for more in ((), ("--hashed", "sha256"), ("--hashed", "sha256", "--recipient", "Adverts Ltd"))
+    )
+
+    recipients = [json.loads(one.stdout)["recipient"] for one in (own, partner, named)]
+    assert recipients == ["own use", "not named", "Adverts Ltd"]
+    assert all("For suppression only" in one.stderr for one in (own, partner, named))
+    assert ["--recipient" in one.stderr for one in (own, partner, named)] == [False, True, False]
+
+
+def test_a_delta_names_the_file_of_who_is_to_come_off(prefs: Prefs, listed: str, tmp_path: Path) -> None:  # noqa: F811
+    found = json.loads(prefs("import", listed, "--by", "ana", "--json").stdout)
+    position = prefs("export", str(tmp_path / "list.csv")).stdout.split()[-1]
+    prefs("imports", "undo", found["id"], "--by", "bea")
+
+    done = prefs("export", str(tmp_path / "list.csv"), "--since", position)
+
+    assert done.stdout.split()[0] == "0"
+    assert f"2 rows are to come off the list: {tmp_path / 'list.lifted.csv'}" in done.stderr
+    header, *off = (tmp_path / "list.lifted.csv").read_text().splitlines()
+    assert header == "channel,lifted,scope,reason"
+    assert sorted(off) == [f"email,{ADA},all,unsubscribed", "email,bob@example.com,all,unsubscribed"]
+
+
 def test_what_cannot_be_imported_exits_2_with_the_mend(prefs: Prefs, tmp_path: Path) -> None:  # noqa: F811
     path = tmp_path / "list.csv"
     path.write_text("created,email,reason,status\n1,a@example.com,x,5.1.1\n")
