@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from flask import Flask
 
 APPLICATION = "prefs.cli.serve:application"
-THREADS = 200
-"""Requests one process takes in at once: so many that a hundred clients who trickle their bodies do
-not shut out the rest. Threads start when they are needed, and fewer connections stand behind them.
+THREADS = 512
+"""Requests one process takes in at once: so many that two hundred clients who trickle their bodies do
+not shut out the rest (reliability.md V38). Threads start when they are needed, and fewer connections stand
+behind them.
 """
 GRACE_SECONDS = 20
 
