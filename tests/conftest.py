@@ -65,17 +65,28 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.pg)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated, empty database of each kind."""
+def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], str]]:
+    """Makes migrated, empty databases of each kind; those of SQLite lie in the folder that is given."""
     if request.param == "sqlite":
-        path = tmp_path / "prefs.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        template: Path = request.getfixturevalue("sqlite_template")
+        yield lambda folder: f"sqlite:///{shutil.copy(template, folder / 'prefs.db')}"
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    name = f"test_{secrets.token_hex(6)}"
-    yield server.create_database(name, server.template)
-    server.drop_database(name)
+    names: list[str] = []
+
+    def make(_folder: Path) -> str:
+        names.append(f"test_{secrets.token_hex(6)}")
+        return server.create_database(names[-1], server.template)
+
+    yield make
+    for name in names:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[Path], str], tmp_path: Path) -> str:
+    """A migrated, empty database of each kind."""
+    return new_database(tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from prefs.domain.regions import parse_country
 from prefs.domain.terms import Channel, ConsentKind, MessageClass, Reason
+from prefs.errors import InvalidInput
 from prefs.services.casework import Right
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
@@ -23,7 +25,10 @@ def _moment(value: Any) -> Any:
 
 
 def _country(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
+    try:
+        return parse_country(value) if isinstance(value, str) else value
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), Field(json_schema_extra={"format": "date-time"})]

@@ -5,6 +5,7 @@ from typing import Any
 
 from prefs.api.http import Reply, Upload, caller, endpoint
 from prefs.api.routes import _channel, _time, bp
+from prefs.domain.regions import parse_country
 from prefs.domain.terms import MessageClass
 from prefs.edge import MB, body_limit, services
 from prefs.errors import InvalidInput, NotFound
@@ -44,7 +45,10 @@ def start_scrub(upload: Upload) -> Reply:
 @bp.get("/scrubs/<number>")
 @endpoint("decide", answer="The scrub: status, counts, links to its parts")
 def read_scrub(number: str) -> Reply:
-    """How far a scrub is, what it counted, and where its parts are for a day."""
+    """How far a scrub is, what it counted, and where its parts are for a day.
+
+    While it runs, `progress` names the step, and of how many rows it has done how many.
+    """
     return Reply(_scrub(_own(number)))
 
 
@@ -68,15 +72,13 @@ def _asked(given: dict[str, str]) -> Asked:
     stated, country = given.get("message_class"), given.get("country")
     if stated not in (None, MessageClass.MARKETING, MessageClass.TRANSACTIONAL):
         raise InvalidInput("`message_class` is `marketing` or `transactional`.", field="message_class")
-    if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
-        raise InvalidInput("A country has two letters.", field="country")
     return Asked(
         channel=_channel(given["channel"]),
         topic=given.get("topic"),
         message_class=MessageClass(stated) if stated else None,
         brand=given.get("brand"),
         sender=given.get("sender"),
-        country=country.upper() if country else None,
+        country=parse_country(country) if country else None,
         at=_moment(given["at"]) if "at" in given else None,
     )
 
@@ -102,10 +104,13 @@ def _scrub(found: ScrubRow) -> dict[str, Any]:
         "channel": found.asked["channel"],
         "topic": found.asked["topic"],
         "created_at": _time(found.created_at),
+        "progress": services().scrub_jobs.progress(found),
+        "columns": result.get("columns"),
         "counts": result.get("counts"),
         "reasons": result.get("reasons"),
         "ledger_position": result.get("ledger_position"),
         "policy_version": result.get("policy_version"),
+        "key_only": result.get("key_only"),
         "links": {part: f"{here}/{part}" for part in services().scrub_jobs.parts(found)},
         "error": found.error,
     }

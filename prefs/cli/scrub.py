@@ -13,6 +13,7 @@ import click
 
 from prefs import cli
 from prefs.cli.people import CHANNELS
+from prefs.domain.regions import parse_country
 from prefs.domain.terms import Channel, MessageClass
 from prefs.errors import Conflict
 
@@ -44,7 +45,7 @@ def register(main: click.Group) -> None:
 @click.option("--hashed", type=click.Choice(["sha256", "md5"]), help="The column holds hashes of addresses.")
 @click.option("--brand", help="The brand's slug.")
 @click.option("--sender", help="The sender's slug.")
-@click.option("--country", help="Where these people are, if you know: two letters.")
+@click.option("--country", help="Where these people are, if you know: DE, GB, US, …")
 @click.option("--at", type=MOMENT, help="When the campaign starts; quiet hours and pauses are read at that time.")
 @click.option("--memory-limit", default="1GB", show_default=True, help="For the engine; the whole takes a little more.")
 @click.option("--verify", type=FILE, help="Check a certificate and the files beside it, instead.")
@@ -90,7 +91,7 @@ def _order(audience: Path, given: dict[str, Any]) -> Any:
         message_class=MessageClass(message_class) if message_class else None,
         brand=given["brand"],
         sender=given["sender"],
-        country=given["country"].upper() if given["country"] else None,
+        country=parse_country(given["country"]) if given["country"] is not None else None,
         at=given["at"].astimezone(UTC) if given["at"] else None,
     )
     return Order(
@@ -118,6 +119,7 @@ def _show(report: "Report", *, as_json: bool) -> None:
             "policy_version": report.policy_version,
             "certificate": str(report.certificate),
             "key_only": report.key_only,
+            "columns": list(report.columns),
         }
         click.echo(json.dumps(found))
         return
@@ -125,6 +127,8 @@ def _show(report: "Report", *, as_json: bool) -> None:
         click.echo(f"{getattr(report, part):12,} {part}")
     for reason, number in report.reasons.items():
         click.echo(f"{number:12,}   {reason}")
+    headless = "" if report.header else " (the file has no header)"
+    click.echo(f"Addresses read from {', '.join(report.columns)}{headless}.", err=True)
     click.echo(f"As of ledger position {report.position}; certificate: {report.certificate}", err=True)
     if report.key_only:
         click.echo(
@@ -148,8 +152,10 @@ def _verify(path: Path, *, as_json: bool) -> None:
         click.echo(f"{counts['kept']:,} of {counts['rows']:,} rows kept at position {checked.says['ledger_position']}.")
         for part, state in checked.files.items():
             click.echo(f"{state:8} {part}: {checked.says['files'][part]['name']}")
-    if not checked.holds:
+    if "changed" in checked.files.values():
         raise Conflict("A file is not the one this certificate speaks of.")
+    if not checked.holds:
+        raise Conflict("The kept rows are not beside the certificate under their name: nothing is proven of any file.")
 
 
 @dataclass

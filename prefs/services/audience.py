@@ -7,9 +7,10 @@ holds them equal).
 
 import csv
 import hashlib
+import io
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from prefs.crypto import AddressKeys
 from prefs.domain.address import LONGEST, parse_address
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel
 from prefs.errors import InvalidAddress, InvalidInput
-from prefs.services.engine import Engine, Fraction, name, quoted
+from prefs.services.engine import Engine, Fraction, literal, name, plainly, quoted
 
 HASHES = {"sha256": 64, "md5": 32}
 """How many hexadecimal digits each kind of hash has."""
@@ -27,7 +28,8 @@ NOT_A_HASH = "not_a_hash"
 
 _HEAD_BYTES = 256 * 1024
 _LONGEST_FIELD = 16 * _HEAD_BYTES
-_SLOW_AT_ONCE = 20_000
+_AT_ONCE = 20_000
+_SEEN_ROWS = 20
 _DELIMITERS = ",;\t|"
 
 # The same expressions as in domain.address; RE2 and ``re`` read them alike.
@@ -47,6 +49,8 @@ _USUAL_NAMES = {
     AddressKind.POSTAL: {"reference", "postalreference"},
 }
 _ANY_NAMES = {"address", "to", "recipient"}
+_ANY_TEXT = {AddressKind.PUSH, AddressKind.POSTAL}
+"""Kinds any text could be an address of, a column's name too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,12 @@ class Audience:
         """The file as a table function; columns named ``c0``, ``c1``, …, all text where it is CSV."""
         if self.parquet:
             renamed = ", ".join(f"{name(column)} AS c{at}" for at, column in enumerate(self.columns))
-            return f"(SELECT {renamed} FROM read_parquet({quoted(self.path)}))"
+            return f"(SELECT {renamed} FROM {_parquet(self.path)})"
         types = ", ".join(f"c{at}: 'VARCHAR'" for at in range(len(self.columns)))
         return (
-            f"read_csv({quoted(self.path)}, auto_detect=false, header={quoted(self.header)}, "
+            f"read_csv({literal(self.path)}, auto_detect=false, header={quoted(self.header)}, "
             f"delim={quoted(self.delimiter)}, quote='\"', escape='\"', columns={{{types}}}, "
-            "store_rejects=true, rejects_limit=0)"
+            "hive_partitioning=false, store_rejects=true, rejects_limit=0)"
         )
 
     @property
@@ -83,7 +87,7 @@ class Audience:
 def look_at(
     engine: Engine, path: Path, channel: Channel, wanted: Sequence[str] = (), hashed: str | None = None
 ) -> Audience:
-    """Return what an audience file is like.
+    """Return what an audience file is like. Columns of a file without a header are ``column1``, ``column2``, …
 
     Raises:
         InvalidInput: It is not there, neither CSV nor Parquet, or no column can be told to hold the addresses.
@@ -97,14 +101,15 @@ def look_at(
         return Audience(path, columns, _chosen(columns, channel, wanted), parquet=True, hashed=hashed)
     if path.suffix.lower() not in {".csv", ".txt", ".tsv"}:
         raise InvalidInput("Name a file that ends in .csv or .parquet.", field="audience", code="unknown_format")
-    first, delimiter = _first_line(path)
-    header = bool(wanted) or not any(_is_address(cell, channel, hashed) for cell in first)
-    columns = tuple(first) if header else tuple(f"column{number}" for number in range(1, len(first) + 1))
+    rows, delimiter = _first_rows(path)
+    first = rows[0]
+    numbered = tuple(f"column{number}" for number in range(1, len(first) + 1))
+    header = _has_header(first, numbered, channel, wanted, hashed)
+    columns = tuple(first) if header else numbered
     if len(set(columns)) != len(columns):
         raise InvalidInput("Two columns have the same name. Rename one.", field="audience", code="same_name")
-    if not header:
-        wanted = [columns[at] for at, cell in enumerate(first) if _is_address(cell, channel, hashed)]
-    return Audience(path, columns, _chosen(columns, channel, wanted), False, delimiter, header, hashed)
+    found = None if header else _seeming(rows, columns, channel, hashed)
+    return Audience(path, columns, _chosen(columns, channel, wanted, found), False, delimiter, header, hashed)
 
 
 def digest(path: Path) -> tuple[str, int]:
@@ -123,6 +128,9 @@ def load(engine: Engine, audience: Audience, channel: Channel, keys: AddressKeys
     ``t0``, ``t1``, … are the texts of the chosen columns where SQL could not key them, ``v…`` the
     canonical address where it could, ``k0_0``, ``k0_1``, … the keys it may be stored under.
     All or nothing: an interruption leaves no half table behind.
+
+    Raises:
+        InvalidInput: The file is damaged further down.
     """
     ways = keyed_in_sql(channel, keys, audience.hashed)
     values = ", ".join(f"{_canonical(place, channel, audience)} AS v{at}" for at, place in enumerate(audience.places))
@@ -135,7 +143,7 @@ def load(engine: Engine, audience: Audience, channel: Channel, keys: AddressKeys
         columns += [f"{way.format(value=f'v{at}')} AS k{at}_{number}" for number, way in enumerate(ways)]
     # The table lives for a minute: packing its columns would cost more than it saves.
     engine.run("SET force_compression = 'uncompressed'")
-    with engine.watched(told), engine.all_or_nothing():
+    with engine.watched(told), engine.all_or_nothing(), _readable(audience):
         engine.run(
             f"CREATE TABLE audience AS SELECT {', '.join(columns)} FROM (SELECT *, {values} FROM {audience.source})"
         )
@@ -149,6 +157,20 @@ def load(engine: Engine, audience: Audience, channel: Channel, keys: AddressKeys
         engine.run("CREATE TABLE slow_key (text VARCHAR, way INTEGER, key UUID)")
 
 
+@contextmanager
+def _readable(audience: Audience) -> Iterator[None]:
+    """Say of a Parquet file that breaks off that it does; a CSV file's broken rows are rejected instead."""
+    import duckdb  # noqa: PLC0415  the engine was opened with it
+
+    try:
+        with plainly():
+            yield
+    except duckdb.Error as error:
+        if not audience.parquet:
+            raise
+        raise InvalidInput("This file is damaged: it cannot be read to its end.", field="audience") from error
+
+
 def read_slowly(
     engine: Engine, audience: Audience, channel: Channel, keys: AddressKeys, region: str, told: Fraction | None = None
 ) -> None:
@@ -157,7 +179,7 @@ def read_slowly(
     left = f"SELECT text FROM ({texts}) WHERE text <> '' AND text NOT IN (SELECT text FROM slow)"
     number = engine.value(f"SELECT count(*) FROM ({left})")
     done = 0
-    for batch in engine.batches(left, _SLOW_AT_ONCE) if number else ():
+    for batch in engine.batches(left, _AT_ONCE) if number else ():
         read = [_read(text, channel, keys, region, audience.hashed) for (text,) in batch]
         found = [
             (text, way, key.hex()) for (text,), one in zip(batch, read, strict=True) for way, key in enumerate(one[2])
@@ -190,49 +212,79 @@ def keyed_in_sql(channel: Channel, keys: AddressKeys, hashed: str | None = None)
     return found
 
 
-def lines_of(
-    engine: Engine, audience: Audience, rows: Sequence[int], records: Sequence[int], line_ends: int
-) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the lines (from 1) that rows and malformed records begin at.
+def number_lines(engine: Engine, audience: Audience, line_ends: int) -> None:
+    """Make ``line_of`` (row, record, line): where each row of ``reject`` and each record of ``malformed`` begins.
 
-    Rows count from 0 and leave malformed records out; records count from 1, header and empty
-    lines included. Of a Parquet file the line is the number of the row.
+    Lines count from 1, and so do records, header and empty lines included; rows count from 0 and leave
+    malformed records out. Of a Parquet file the line is the number of the row. ``line_ends`` are the file's.
     """
     if audience.parquet:
-        return {row: row + 1 for row in rows}, {}
-    inner = " + ".join(
+        engine.run("CREATE OR REPLACE TABLE line_of AS SELECT row, NULL::BIGINT AS record, row + 1 AS line FROM reject")
+        return
+    broken = " + ".join(
         f"length(coalesce(c{at}, '')) - length(replace(coalesce(c{at}, ''), chr(10), ''))"
         for at in range(len(audience.columns))
     )
-    every = audience.header + int(engine.value(f"SELECT coalesce(sum(1 + {inner}), 0) FROM audience"))
-    if records or line_ends not in {every - 1, every}:
-        return _counted_lines(audience, set(rows), set(records))
-    # Nothing but rows and a header: a row begins behind the line breaks of all before it.
-    begun = engine.rows(
-        f"SELECT row, before FROM (SELECT rowid AS row, coalesce(sum(1 + {inner}) OVER (ORDER BY rowid "
-        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM audience) "
-        "WHERE row IN (SELECT unnest(?::BIGINT[]))",
-        [list(rows)],
+    engine.run(
+        "CREATE OR REPLACE TEMP TABLE breaks AS "
+        f"SELECT * FROM (SELECT rowid AS row, {broken} AS more FROM audience) WHERE more > 0"
     )
-    return {row: 1 + audience.header + int(before) for row, before in begun}, {}
+    rows, more = engine.rows("SELECT (SELECT count(*) FROM audience), (SELECT coalesce(sum(more), 0) FROM breaks)")[0]
+    every = audience.header + rows + int(more)
+    if line_ends not in {every - 1, every} or engine.value("SELECT count(*) FROM malformed"):
+        _count_lines(engine, audience)
+        return
+    # Nothing but rows and a header: a row begins behind the line breaks of all before it.
+    engine.run(
+        "CREATE OR REPLACE TABLE line_of AS "
+        f"SELECT r.row, NULL::BIGINT AS record, {1 + audience.header} + r.row + coalesce(b.before, 0)::BIGINT AS line "
+        "FROM reject AS r ASOF LEFT JOIN (SELECT row, sum(more) OVER (ORDER BY row) AS before FROM breaks) AS b "
+        "ON r.row > b.row"
+    )
 
 
-def _counted_lines(audience: Audience, rows: set[int], records: set[int]) -> tuple[dict[int, int], dict[int, int]]:
+def _count_lines(engine: Engine, audience: Audience) -> None:
     """Find lines by reading the file again, because it has empty lines or records that are no rows."""
-    found: dict[int, int] = {}
-    broken = {record: record for record in records}
+    engine.run("CREATE OR REPLACE TABLE line_of (row BIGINT, record BIGINT, line BIGINT)")
+    found = _counted_lines(audience, _each(engine, "reject", "row"), _each(engine, "malformed", "record"))
+    while chunk := list(itertools.islice(found, _AT_ONCE)):
+        engine.run(
+            "INSERT INTO line_of SELECT unnest(?::BIGINT[]), unnest(?::BIGINT[]), unnest(?::BIGINT[])",
+            [list(column) for column in zip(*chunk, strict=True)],
+        )
+
+
+def _each(engine: Engine, table: str, column: str) -> Iterator[int]:
+    for batch in engine.batches(f"SELECT {column} FROM {table} ORDER BY {column}", _AT_ONCE):
+        yield from (number for (number,) in batch)
+
+
+def _counted_lines(
+    audience: Audience, rows: Iterator[int], records: Iterator[int]
+) -> Iterator[tuple[int | None, int | None, int]]:
+    """Yield row or record, and its line, of those asked for in rising order; neither they nor the file are held."""
+    next_row, next_record = next(rows, None), next(records, None)
     row, begun = -1 - audience.header, 1
-    with _long_fields(), audience.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with (
+        suppress(csv.Error),  # an open quote runs to the end of the file: what is left is counted as it comes
+        _long_fields(),
+        audience.path.open(encoding="utf-8-sig", errors="replace", newline="") as file,
+    ):
         reader = csv.reader(file, delimiter=audience.delimiter)
         for record, cells in enumerate(reader, start=1):
-            if record in records:
-                broken[record] = begun
+            if record == next_record:
+                yield None, record, begun
+                next_record = next(records, None)
             elif cells:
                 row += 1
-                if row in rows:
-                    found[row] = begun
+                if row == next_row:
+                    yield row, None, begun
+                    next_row = next(rows, None)
             begun = reader.line_num + 1
-    return {one: found.get(one, one + 1 + audience.header) for one in rows}, broken
+    for left in itertools.chain([] if next_row is None else [next_row], rows):
+        yield left, None, left + 1 + audience.header
+    for left in itertools.chain([] if next_record is None else [next_record], records):
+        yield None, left, left
 
 
 @contextmanager
@@ -295,14 +347,18 @@ def _read(
     return address.value, None, keys.candidates(address)
 
 
-def _chosen(columns: Sequence[str], channel: Channel, wanted: Sequence[str]) -> tuple[str, ...]:
-    there = ", ".join(columns[:20])
+def _chosen(
+    columns: Sequence[str], channel: Channel, wanted: Sequence[str], found: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Return the columns of addresses: those wanted, else the one of ``found`` (None: that is named like one)."""
+    there, kind = ", ".join(columns[:20]), KIND_OF_CHANNEL[channel]
     for column in wanted:
         if column not in columns:
             raise InvalidInput(f"There is no such column. There are: {there}.", field="column", code="no_column")
-    usual = _USUAL_NAMES[KIND_OF_CHANNEL[channel]] | _ANY_NAMES
-    found = [column for column in columns if "".join(filter(str.isalnum, column.lower())) in usual]
-    chosen = tuple(dict.fromkeys(wanted or (columns if len(columns) == 1 else found)))
+    if found is None:
+        alone = len(columns) == 1 and kind not in _ANY_TEXT
+        found = columns if alone else [column for column in columns if _is_usual(column, kind)]
+    chosen = tuple(dict.fromkeys(wanted or found))
     if not wanted and len(chosen) != 1:
         raise InvalidInput(
             f"Which column holds the addresses? Name it with --column. There are: {there}.",
@@ -312,20 +368,45 @@ def _chosen(columns: Sequence[str], channel: Channel, wanted: Sequence[str]) -> 
     return chosen
 
 
-def _is_address(cell: str, channel: Channel, hashed: str | None) -> bool:
-    if hashed:
-        return len(cell) == HASHES[hashed] and set(cell.lower()) <= set("0123456789abcdef")
-    if KIND_OF_CHANNEL[channel] in {AddressKind.PUSH, AddressKind.POSTAL}:
-        return False  # any text could be one, a column's name too
-    try:
-        parse_address(channel, cell)
-    except InvalidAddress:
+def _is_usual(column: str, kind: AddressKind) -> bool:
+    return "".join(filter(str.isalnum, column.lower())) in _USUAL_NAMES[kind] | _ANY_NAMES
+
+
+def _has_header(
+    first: Sequence[str], numbered: Sequence[str], channel: Channel, wanted: Sequence[str], hashed: str | None
+) -> bool:
+    """Return whether the first row names columns: ``wanted`` tells, or a usual name, or that it holds no address."""
+    if (wanted and set(wanted) <= set(first)) or any(_is_usual(cell, KIND_OF_CHANNEL[channel]) for cell in first):
+        return True
+    if wanted and set(wanted) <= set(numbered):
         return False
-    return True
+    return not any(_likeness(cell, channel, hashed) for cell in first)
 
 
-def _first_line(path: Path) -> tuple[list[str], str]:
-    """Return the cells of the first line and what separates them.
+def _seeming(rows: Sequence[Sequence[str]], columns: Sequence[str], channel: Channel, hashed: str | None) -> list[str]:
+    """Return the columns whose cells are most like addresses; more than one where they are alike."""
+    cells = list(itertools.zip_longest(*rows, fillvalue=""))[: len(columns)]
+    likeness = [max(_likeness(cell, channel, hashed) for cell in column) for column in cells]
+    return [column for column, like in zip(columns, likeness, strict=True) if like == max(likeness)]
+
+
+def _likeness(cell: str, channel: Channel, hashed: str | None) -> int:
+    """Return how much a cell is like an address: 0 is not. A number with ``+`` is more like one than a short code."""
+    if hashed:
+        return int(len(cell) == HASHES[hashed] and set(cell.lower()) <= set("0123456789abcdef"))
+    if KIND_OF_CHANNEL[channel] in _ANY_TEXT:
+        return 0
+    try:
+        found = parse_address(channel, cell)
+    except InvalidAddress:
+        return 0
+    if found.kind is not AddressKind.PHONE:
+        return 1
+    return 1 + found.value.startswith("+") + cell.strip().startswith("+")
+
+
+def _first_rows(path: Path) -> tuple[list[list[str]], str]:
+    """Return the cells of the first rows and what separates them.
 
     Raises:
         InvalidInput: The file is empty, or not text in UTF-8.
@@ -335,21 +416,22 @@ def _first_line(path: Path) -> tuple[list[str], str]:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
         raise InvalidInput("This is not text in UTF-8. Save it as CSV in UTF-8.", field="audience", code="not_utf8")
     text = head.decode("utf-8-sig", errors="replace")
-    line = next((one for one in text.splitlines() if one.strip()), "")
-    if not line:
+    lines = [one for one in io.StringIO(text, newline="") if one.strip()]
+    if not lines:
         raise InvalidInput("The file is empty.", field="audience", code="empty")
-    delimiter = max(_DELIMITERS, key=lambda one: (line.count(one), -_DELIMITERS.index(one)))
-    return next(_cells(line, delimiter)), delimiter
-
-
-def _cells(line: str, delimiter: str) -> Iterator[list[str]]:
-    return csv.reader(itertools.chain([line]), delimiter=delimiter)
+    delimiter = max(_DELIMITERS, key=lambda one: (lines[0].count(one), -_DELIMITERS.index(one)))
+    with _long_fields():
+        return list(itertools.islice(csv.reader(lines, delimiter=delimiter), _SEEN_ROWS)), delimiter
 
 
 def _parquet_columns(engine: Engine, path: Path) -> tuple[str, ...]:
     import duckdb  # noqa: PLC0415  the engine was opened with it
 
     try:
-        return tuple(row[0] for row in engine.rows(f"DESCRIBE SELECT * FROM read_parquet({quoted(path)})"))
+        return tuple(row[0] for row in engine.rows(f"DESCRIBE SELECT * FROM {_parquet(path)}"))
     except duckdb.Error as error:
         raise InvalidInput("This is not a Parquet file.", field="audience", code="unknown_format") from error
+
+
+def _parquet(path: Path) -> str:
+    return f"read_parquet({literal(path)}, hive_partitioning=false)"

@@ -28,8 +28,8 @@ class Checked:
 
     @property
     def holds(self) -> bool:
-        """False where a file that is there is not the one the certificate speaks of."""
-        return "changed" not in self.files.values()
+        """True where the kept rows are there and no file that is there is another than the certificate speaks of."""
+        return self.files.get("kept") == "same" and "changed" not in self.files.values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +51,24 @@ class Certificates:
             InvalidInput: It is no certificate, was not signed by us, or was changed.
         """
         try:
-            found = json.loads(path.read_text())
+            found = dict(json.loads(path.read_text()))
             signature, kid = str(found.pop("signature")), str(found.pop("key"))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInput("This is not a certificate.", field="certificate", code="no_certificate") from error
         known = any(key.kid == kid for key in self.ring.keys)
-        if not known or not hmac.compare_digest(self._signature(found, kid), signature):
+        if not known or not hmac.compare_digest(self._signature(found, kid).encode(), _bytes(signature)):
             raise InvalidInput(
                 "We did not sign this certificate, or it was changed.", field="certificate", code="bad_signature"
             )
         return Checked(found, {part: _compared(path.parent, file) for part, file in found["files"].items()})
 
     def _signature(self, body: Mapping[str, Any], kid: str) -> str:
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-        return hmac.digest(self.ring.derive(_PURPOSE, kid), text, "sha256").hex()
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hmac.digest(self.ring.derive(_PURPOSE, kid), _bytes(text), "sha256").hex()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")  # JSON from elsewhere may hold halves of letters
 
 
 def _compared(folder: Path, file: Mapping[str, Any]) -> str:

@@ -1,9 +1,13 @@
 """DuckDB, opened the one way we use it: no network, bounded memory, progress that can be watched."""
 
+import errno
+import os
+import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +22,9 @@ _RESTING = "64MB"
 Fraction = Callable[[float], None]
 _WATCH_SECONDS = 0.5
 _INTERRUPTED = "Query interrupted"  # what duckdb raises for Ctrl-C, as a plain RuntimeError
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# DuckDB's errors carry words alone.
+_WORDS_OF_NO_ROOM = ("max_temp_directory_size", *(os.strerror(number) for number in _NO_ROOM))
 
 
 @contextmanager
@@ -85,7 +92,8 @@ class Engine:
         try:
             yield
         except BaseException:
-            self.run("ROLLBACK")
+            with suppress(Exception):  # what went wrong may have ended it already
+                self.run("ROLLBACK")
             raise
         self.run("COMMIT")
 
@@ -111,19 +119,50 @@ class Engine:
 
 
 @contextmanager
+def plainly() -> Iterator[None]:
+    """Say in a sentence what memory or disk cannot take; faults of our own pass as they are.
+
+    Raises:
+        InvalidInput: The memory limit is too small (``out_of_memory``), or a disk is full (``disk_full``).
+    """
+    try:
+        yield
+    except Exception as error:
+        if _no_room(error):
+            said = "The disk is full. Make room and run this again."
+            raise InvalidInput(said, field="out", code="disk_full") from error
+        if _is_of_duckdb(error) and "out of memory" in str(error).lower():
+            said = "This needs more memory than the limit allows. Give more with --memory-limit, or split the file."
+            raise InvalidInput(said, field="memory_limit", code="out_of_memory") from error
+        raise
+
+
+def _no_room(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    return _is_of_duckdb(error) and any(words in str(error) for words in _WORDS_OF_NO_ROOM)
+
+
+def _is_of_duckdb(error: Exception) -> bool:
+    duckdb = sys.modules.get("duckdb")
+    return duckdb is not None and isinstance(error, duckdb.Error)
+
+
+@contextmanager
 def opened(path: Path, *, memory: str = DEFAULT_MEMORY, spill: Path | None = None) -> Iterator[Engine]:
     """Open a work file, closed at the end.
 
     Raises:
         SettingsError: DuckDB is not installed.
-        InvalidInput: ``memory`` is not an amount.
+        InvalidInput: ``memory`` is not an amount, or as ``plainly``, of whatever is done meanwhile.
     """
-    with _undisturbed():
-        connection = _connect(path, memory, spill or path.parent / "spill")
-    try:
-        yield Engine(connection, memory)
-    finally:
-        connection.close()
+    with plainly():
+        with _undisturbed():
+            connection = _connect(path, memory, spill or path.parent / "spill")
+        try:
+            yield Engine(connection, memory)
+        finally:
+            connection.close()
 
 
 def _connect(path: Path, memory: str, spill: Path) -> "duckdb.DuckDBPyConnection":
@@ -164,6 +203,11 @@ def quoted(value: object) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def literal(path: Path) -> str:
+    """Return a path to read from as an SQL constant: in a name, DuckDB takes ``*``, ``?`` and ``[`` for patterns."""
+    return quoted(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
 
 
 def name(text: str) -> str:

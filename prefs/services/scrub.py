@@ -5,6 +5,7 @@ key; every shape is decided once by the one ``decide``. What was read survives a
 what was decided does not: an answer is never older than its ledger position says.
 """
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -24,7 +25,7 @@ from prefs.domain.calling_hours import telling_digits
 from prefs.domain.decision import Decision, Question, RecipientState, decide
 from prefs.domain.shapes import state_of
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel, Outcome
-from prefs.errors import InvalidAddress, InvalidInput, StoreUnavailable
+from prefs.errors import Conflict, InvalidAddress, InvalidInput, StoreUnavailable
 from prefs.services import audience as audiences
 from prefs.services.audience import Audience
 from prefs.services.certificates import Certificates
@@ -86,6 +87,7 @@ class Order:
 class Report:
     """What came of it. ``kept + blocked + rejected`` is ``rows``; ``reasons`` counts those not kept.
 
+    ``columns`` are those the addresses were read from, numbered where ``header`` is False.
     ``key_only`` counts addresses of which we hold a keyed hash alone: hashes of others cannot be
     compared with those, so unknown hashes were not kept where it is above 0.
     """
@@ -99,6 +101,8 @@ class Report:
     policy_version: str
     files: Mapping[str, Mapping[str, Any]]
     certificate: Path
+    columns: tuple[str, ...]
+    header: bool
     key_only: int = 0
 
 
@@ -115,16 +119,16 @@ class Scrub:
         """Scrub a file. Interrupted, the same call goes on where reading stopped, and decides afresh.
 
         Raises:
-            InvalidInput: The file, a column or an option cannot be as they are.
+            InvalidInput: The file, a column or an option cannot be as they are, or memory or disk do not suffice.
             UnknownTopic: A topic, brand or sender the catalogue does not have.
             StoreUnavailable: The store cannot be asked, or an opt-out waits to be written; nothing was kept.
+            Conflict: Another process works on the same output.
             SettingsError: DuckDB is not installed.
         """
         self.decisions.question(order.asked)
         _check(order, self.kit.now())
         self._refuse_held()
-        order.work.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with ThreadPoolExecutor(1) as beside, self._work_file(order) as (engine, audience):
+        with _alone(order.work), ThreadPoolExecutor(1) as beside, self._work_file(order) as (engine, audience):
             input_digest = beside.submit(audiences.digest, order.audience)
             rows = _Rows(engine, told, _estimated_rows(engine, audience))
             self._read(engine, audience, order, rows)
@@ -137,7 +141,7 @@ class Scrub:
             self._refuse_held()
             job.write(input_digest)
             report = job.report(self.decisions.policy_version(), input_digest)
-        shutil.rmtree(order.work)
+            job.place(report)
         return report
 
     def _refuse_held(self) -> None:
@@ -181,8 +185,12 @@ class _Rows:
     number: int
 
     def step(self, step: str) -> Fraction | None:
+        """Begin a step; return who hears how far it is."""
         told = self.told
-        return None if told is None else lambda fraction: told(step, fraction, self.number)
+        if told is None:
+            return None
+        told(step, 0.0, self.number)
+        return lambda fraction: told(step, fraction, self.number)
 
 
 @dataclass(slots=True)
@@ -212,11 +220,13 @@ class _Job:
         self.position = ledger.position(connection)
         with self.scrub.index.attached(self.engine, connection, self.channel, self.question.at):
             if self.audience.hashed:
-                self._know_hashes(connection)
-            self._find()
-        self._settle(connection)
-        self._answer()
-        self._judge()
+                self._know_hashes(connection, self.rows.step("hashing"))
+            with self.engine.watched(self.rows.step("joining")):
+                self._find()
+        with self.engine.watched(self.rows.step("deciding")):
+            self._settle(connection)
+            self._answer()
+            self._judge()
 
     def _find(self) -> None:
         """Join every key the rows' addresses may be stored under with what stands."""
@@ -249,14 +259,17 @@ class _Job:
     def _any(self, column: str) -> bool:
         return bool(self.engine.rows(f"SELECT 1 FROM audience WHERE {column} IS NOT NULL LIMIT 1"))
 
-    def _know_hashes(self, connection: Connection) -> None:
-        """Hash every address we hold in clear, and count those we hold as keys only."""
+    def _know_hashes(self, connection: Connection, told: Fraction | None) -> None:
+        """Hash every address we hold in clear, and count those we hold as keys only.
+
+        For ``told``, the ledger's length stands for the number of addresses.
+        """
         kit, kind = self.scrub.kit, KIND_OF_CHANNEL[self.channel]
         self.key_only = facts.count_keys_only(connection, self.channel, kind)
         self.engine.run("CREATE OR REPLACE TEMP TABLE known_hash (hash VARCHAR, key UUID)")
         hashes: list[str] = []
         keys: list[str] = []
-        for key, sealed in facts.sealed_addresses(connection, kind):
+        for number, (key, sealed) in enumerate(facts.sealed_addresses(connection, kind), start=1):
             address = _reopened(kit, self.channel, KnownAddress(0, key, kind, sealed, None))
             if address is not None:
                 hashes.append(_hashed(address.value, self.audience.hashed or ""))
@@ -264,6 +277,8 @@ class _Job:
             if len(keys) == _AT_ONCE:
                 self._keep_hashes(hashes, keys)
                 hashes, keys = [], []
+                if told:
+                    told(number / max(number, self.position))
         self._keep_hashes(hashes, keys)
 
     def _keep_hashes(self, hashes: list[str], keys: list[str]) -> None:
@@ -418,7 +433,8 @@ class _Job:
         """Write the parts into the work folder and count them."""
         engine, order = self.engine, self.order
         columns = ", ".join(f"a.c{at} AS {name(column)}" for at, column in enumerate(self.audience.columns))
-        kept, blocked, added = self._mark()
+        with engine.watched(self.rows.step("marking")):
+            kept, blocked, added = self._mark()
         rows = "FROM audience AS a POSITIONAL JOIN mark AS d WHERE d.code"
         with ThreadPoolExecutor(2) as beside, engine.watched(self.rows.step("writing")):
             self._copy(f"SELECT {columns} {rows} IN {kept}", order.kept, "kept")
@@ -484,45 +500,28 @@ class _Job:
     def _write_rejected(self, input_digest: "Future[tuple[str, int]]") -> bool:
         """Write rows that name nobody, with their line and what is wrong; return whether there are any."""
         engine = self.engine
-        bad = engine.rows(f"SELECT row, reason, col FROM verdict WHERE outcome = '{REJECTED}'")
-        broken = [row[0] for row in engine.rows("SELECT record FROM malformed")]
-        if not bad and not broken:
-            return False
-        lines, broken_lines = audiences.lines_of(
-            engine, self.audience, [row[0] for row in bad], broken, input_digest.result()[1]
-        )
-        engine.run("CREATE OR REPLACE TEMP TABLE reject (line BIGINT, row BIGINT, reason VARCHAR, col VARCHAR)")
-        for start in range(0, len(bad), _AT_ONCE):
-            chunk = bad[start : start + _AT_ONCE]
-            engine.run(
-                "INSERT INTO reject SELECT unnest(?::BIGINT[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[]), "
-                "unnest(?::VARCHAR[])",
-                [
-                    [lines[row[0]] for row in chunk],
-                    [row[0] for row in chunk],
-                    [row[1] for row in chunk],
-                    [self.audience.chosen[row[2]] for row in chunk],
-                ],
-            )
         engine.run(
-            "CREATE OR REPLACE TEMP TABLE broken AS SELECT unnest(?::BIGINT[]) AS record, unnest(?::BIGINT[]) AS line",
-            [list(broken_lines), list(broken_lines.values())],
+            f"CREATE OR REPLACE TABLE reject AS SELECT row, reason, col FROM verdict WHERE outcome = '{REJECTED}'"
         )
+        if not engine.value("SELECT (SELECT count(*) FROM reject) + (SELECT count(*) FROM malformed)"):
+            return False
+        audiences.number_lines(engine, self.audience, input_digest.result()[1])
         text = f"concat_ws({quoted(self.audience.delimiter)}, " + ", ".join(
             f"coalesce(a.c{at}::VARCHAR, '')" for at in range(len(self.audience.columns))
         )
+        chosen = f"[{', '.join(quoted(column) for column in self.audience.chosen)}]"
         sql = (
-            f'SELECT line, reason, "column", row FROM (SELECT r.line, r.reason, r.col AS "column", {text}) AS row '
-            "FROM reject AS r JOIN audience AS a ON a.rowid = r.row "
-            f"UNION ALL SELECT line, '{audiences.MALFORMED}', NULL, text FROM malformed JOIN broken USING (record)) "
-            "ORDER BY line"
+            f'SELECT l.line, r.reason, {chosen}[r.col + 1] AS "column", {text}) AS row FROM reject AS r '
+            "JOIN line_of AS l ON l.row = r.row JOIN audience AS a ON a.rowid = r.row "
+            f"UNION ALL SELECT l.line, '{audiences.MALFORMED}', NULL, m.text "
+            "FROM malformed AS m JOIN line_of AS l ON l.record = m.record ORDER BY 1"
         )
         self.written["rejected"] = {"name": self.order.rejects.name, "target": self.order.rejects}
         engine.run(f"COPY ({sql}) TO {quoted(self._path('rejected'))} (FORMAT csv, HEADER true)")
         return True
 
     def report(self, policy: str, input_digest: "Future[tuple[str, int]]") -> Report:
-        """Count, sign, and put every part in its place; the certificate last, so that it never speaks too soon."""
+        """Count what came of it."""
         engine, order = self.engine, self.order
         counted: Counter[tuple[str, str | None]] = Counter()
         for outcome, reason, number in engine.rows("SELECT outcome, reason, count(*) FROM verdict GROUP BY ALL"):
@@ -543,7 +542,7 @@ class _Job:
             for (outcome, reason), number in sorted(counted.items(), key=lambda one: (-one[1], str(one[0][1])))
             if number and outcome != Outcome.ALLOWED
         }
-        report = Report(
+        return Report(
             rows=counted.total(),
             kept=sums[Outcome.ALLOWED],
             blocked=sums[Outcome.BLOCKED] + sums[Outcome.DEFERRED],
@@ -553,12 +552,25 @@ class _Job:
             policy_version=policy,
             files={"audience": {"name": order.audience.name, "sha256": input_digest.result()[0]}, **files},
             certificate=order.statement,
+            columns=self.audience.chosen,
+            header=self.audience.header,
             key_only=self.key_only,
         )
-        for part, one in self.written.items():
-            self._path(part).replace(one["target"])
-        _write_whole(order.statement, self.scrub.certificates.sign(self._says(report)))
-        return report
+
+    def place(self, report: Report) -> None:
+        """Put every part in its place, the certificate last, so that it never speaks too soon.
+
+        An earlier run's certificate and rejected rows do not stay beside what this one wrote.
+        """
+        order = self.order
+        signed = order.work / "certificate.json"
+        write_whole(signed, self.scrub.certificates.sign(self._says(report)))
+        moved = [(_beside(self._path(part), one["target"]), one["target"]) for part, one in self.written.items()]
+        moved.append((_beside(signed, order.statement), order.statement))
+        for old in (order.statement, order.rejects):
+            old.unlink(missing_ok=True)
+        for beside, target in moved:
+            beside.replace(target)
 
     def _numbers(self, sums: Counter[str]) -> Iterator[int]:
         of = {"kept": sums[Outcome.ALLOWED], "rejected": sums[REJECTED]}
@@ -585,8 +597,26 @@ class _Job:
             "counts": {**counts, "reasons": dict(report.reasons)},
             "ledger_position": report.position,
             "policy_version": report.policy_version,
+            "key_only": report.key_only,
             "files": {part: dict(one) for part, one in report.files.items()},
         }
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Keep others from the same output; the folder of unfinished work goes once the work is done.
+
+    Raises:
+        Conflict: Another process is at it.
+    """
+    work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (work / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict("Another scrub writes to the same file. Wait for its end.") from error
+        yield
+        shutil.rmtree(work)
 
 
 def _check(order: Order, now: datetime) -> None:
@@ -624,7 +654,7 @@ def _fingerprint(order: Order, kit: Kit) -> str:
 def _estimated_rows(engine: Engine, audience: Audience) -> int:
     """Return how many rows a file has: exactly for Parquet, by its first lines' length for CSV."""
     if audience.parquet:
-        return int(engine.value(f"SELECT count(*) FROM read_parquet({quoted(audience.path)})"))
+        return int(engine.value(f"SELECT count(*) FROM {audience.source}"))
     with audience.path.open("rb") as file:
         head = file.read(2**20)
     return int(audience.path.stat().st_size * head.count(b"\n") / max(len(head), 1))
@@ -647,8 +677,13 @@ def _hashed(value: str, how: str) -> str:
     return hashlib.new(how, value.encode(), usedforsecurity=False).hexdigest()
 
 
-def _write_whole(path: Path, what: Mapping[str, Any]) -> None:
+def write_whole(path: Path, what: Mapping[str, Any]) -> None:
     """Write a JSON file so that it is there whole or not at all."""
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(json.dumps(what, indent=1, ensure_ascii=False) + "\n")
     beside.replace(path)
+
+
+def _beside(path: Path, target: Path) -> Path:
+    """Move a file beside its place, over to another disk if need be, and return where it is."""
+    return Path(shutil.move(path, target.with_name(f".{target.name}.new")))

@@ -5,23 +5,26 @@ confirmations do not wait behind ten million rows. Its lease is renewed while it
 worker died, the next look goes on from what was read.
 """
 
+import json
 import logging
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from prefs.domain.terms import Channel, MessageClass
-from prefs.errors import InvalidInput, NotFound, StoreUnavailable
+from prefs.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from prefs.services import audience as audiences
 from prefs.services.decisions import Asked
 from prefs.services.engine import opened
 from prefs.services.kit import Kit
-from prefs.services.scrub import Order, Report, Scrub
+from prefs.services.scrub import Order, Report, Scrub, write_whole
 from prefs.storage import jobs, scrubs
 from prefs.storage.scrubs import ScrubRow
 
@@ -33,6 +36,8 @@ _COUNTS_KEPT_FOR = timedelta(days=30)
 _LOOK_AGAIN = timedelta(seconds=120)
 _BUSY_WAIT = timedelta(seconds=15)
 _RENEW_SECONDS = 20.0
+_NOTE_SECONDS = 2.0
+_LONGEST_ERROR = 300
 _PARQUET = b"PAR1"
 
 PARTS = ("kept", "blocked", "rejected", "certificate")
@@ -47,6 +52,23 @@ class ScrubRequest:
     asked: Asked
     columns: tuple[str, ...] = ()
     hashed: str | None = None
+
+
+@dataclass
+class _Progress:
+    """Notes in a file how far a scrub is, at each step's beginning and every two seconds; nothing waits for it."""
+
+    path: Path
+    _step: str = ""
+    _noted: float = 0.0
+
+    def told(self, step: str, fraction: float, rows: int) -> None:
+        now = time.monotonic()
+        if step == self._step and now - self._noted < _NOTE_SECONDS:
+            return
+        self._step, self._noted = step, now
+        with suppress(OSError):
+            write_whole(self.path, {"step": step, "rows_done": int(rows * fraction), "rows": rows})
 
 
 @dataclass
@@ -103,6 +125,16 @@ class ScrubJobs:
         paths = (order.kept, order.blocked, order.rejects, order.statement)
         return {part: path for part, path in zip(PARTS, paths, strict=True) if path and path.is_file()}
 
+    def progress(self, found: ScrubRow) -> dict[str, Any] | None:
+        """Return the step a running scrub is at, of how many rows it has done how many; None where nobody can say."""
+        if found.status != "running":
+            return None
+        try:
+            noted: dict[str, Any] = json.loads(self._progress(found).read_text())
+        except (OSError, ValueError):
+            return None
+        return noted
+
     def work(self, payload: dict[str, Any]) -> None:
         """Begin a scrub, or go on with one whose worker died; looked at again until it is over."""
         number = payload["scrub"]
@@ -151,20 +183,37 @@ class ScrubJobs:
         renewing = threading.Thread(target=self._renew, args=(found.id, over), daemon=True)
         renewing.start()
         try:
-            report = self.scrub.run(self._order(found))
-            self._settle(found, "done", result=_counted(report))
-        except InvalidInput as error:
-            self._settle(found, "failed", error=str(error))
-        except StoreUnavailable:
+            status, what = self._outcome(found)
+            self._settle(found, status, **what)
+        except (StoreUnavailable, Conflict):
             log.warning("scrub_waits", extra={"scrub": found.id})  # its lease lapses, and the next look goes on
-        except Exception:
-            # Whatever one file does, the worker lives; the file's words stay out of the log.
-            log.exception("scrub_failed", extra={"scrub": found.id})
-            self._settle(found, "failed", error="Something went wrong on our side.")
         finally:
             over.set()
             renewing.join()
             self._turn.release()
+
+    def _outcome(self, found: ScrubRow) -> tuple[str, dict[str, Any]]:
+        """Scrub, and return the status and what comes with it.
+
+        Raises:
+            StoreUnavailable: The store cannot be asked; the file is not yet a day old, so another look may help.
+            Conflict: Another worker, whose lease lapsed, is at it still.
+        """
+        try:
+            report = self.scrub.run(self._order(found), _Progress(self._progress(found)).told)
+        except StoreUnavailable:
+            if self.kit.now() < found.created_at + KEPT_FOR:
+                raise
+            return "failed", {"error": "The database could not be asked for a day. Send the file again."}
+        except Conflict:
+            raise
+        except InvalidInput as error:
+            return "failed", {"error": str(error)[:_LONGEST_ERROR]}
+        except Exception:
+            # Whatever one file does, the worker lives; the file's words stay out of the log.
+            log.exception("scrub_failed", extra={"scrub": found.id})
+            return "failed", {"error": "Something went wrong on our side."}
+        return "done", {"result": _counted(report)}
 
     def _settle(self, found: ScrubRow, status: str, **what: Any) -> None:
         with self.kit.store.write() as connection:
@@ -178,6 +227,9 @@ class ScrubJobs:
                     scrubs.renew(connection, number, self.kit.now())
             except StoreUnavailable:
                 log.warning("scrub_lease_not_renewed", extra={"scrub": number})
+
+    def _progress(self, found: ScrubRow) -> Path:
+        return self.folder / found.id / "progress.json"
 
     def _order(self, found: ScrubRow) -> Order:
         noted, place = found.asked, self.folder / found.id
@@ -233,4 +285,5 @@ def _counted(report: Report) -> dict[str, Any]:
         "ledger_position": report.position,
         "policy_version": report.policy_version,
         "key_only": report.key_only,
+        "columns": list(report.columns),
     }

@@ -5,10 +5,13 @@ is never trusted to be fresh: each use reads from the database what changed sinc
 and lays that over it. A copy of another ledger, or one too far behind, is made anew.
 """
 
+import fcntl
+import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -20,7 +23,7 @@ from sqlalchemy import Connection
 from prefs.domain.decision import RecipientState
 from prefs.domain.shapes import NOTHING, next_change, shape_of
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel
-from prefs.services.engine import Engine, Fraction, opened, quoted
+from prefs.services.engine import Engine, Fraction, opened, plainly, quoted
 from prefs.storage import facts, ledger
 from prefs.storage.base import Store
 from prefs.storage.states import load_states_within
@@ -36,6 +39,8 @@ _TOO_FAR_BEHIND = 50_000
 _PART_ROWS = 4_000_000
 _AT_ONCE = 20_000
 _TELL_SECONDS = 0.5
+_MARK = re.compile(r"[0-9a-f]{12}\.")
+"""What the names of a run's own files begin with."""
 _CSV = "auto_detect=false, header=false, delim=',', quote='\"', escape='\"'"
 _FACT_TYPES = dict(
     zip(
@@ -75,10 +80,14 @@ class StandingIndex:
 
         ``told`` hears about how far the reading is; the ledger's length stands for the number of facts.
         ``beside`` is the caller's own engine, which rests while a copy is made: one limit of memory holds for both.
+
+        Raises:
+            StoreUnavailable: The store cannot be asked, or a writer did not end in time.
+            InvalidInput: The memory limit is too small, or the disk full.
         """
         about = self._read(channel)
         if about is None or not self._usable(about, at):
-            with beside.resting() if beside else nullcontext():
+            with self._copying(), plainly(), beside.resting() if beside else nullcontext():
                 self._make(channel, at, memory, told)
             about = self._read(channel)
         assert about is not None  # made a line above
@@ -134,7 +143,6 @@ class StandingIndex:
 
     def _make(self, channel: Channel, at: datetime, memory: str, told: Fraction | None) -> None:
         """Copy the channel into a file beside the old one, and put it in its place once it is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark = secrets.token_hex(6)
         fresh, work = self.folder / f"{mark}.new", self.folder / f"{mark}.work"
         lines, places = self.folder / f"{mark}.facts.csv", self.folder / f"{mark}.places.csv"
@@ -157,7 +165,26 @@ class StandingIndex:
             fresh.chmod(0o600)
             fresh.replace(self.path(channel))
         finally:
-            _remove(fresh, work, lines, places, self.folder / f"{mark}.new.wal", self.folder / f"{mark}.work.wal")
+            self._remove(mark)
+
+    @contextmanager
+    def _copying(self) -> Iterator[None]:
+        """Hold the lock of those who copy; whoever finds nobody else there removes what killed runs left behind."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.folder / "copying.lock").open("w") as file:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for mark in {one.name.partition(".")[0] for one in self.folder.iterdir() if _MARK.match(one.name)}:
+                    self._remove(mark)
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    def _remove(self, mark: str) -> None:
+        for path in self.folder.glob(f"{mark}.*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def lay_over(engine: Engine, connection: Connection, channel: Channel, at: datetime, keys: set[bytes]) -> None:
@@ -273,8 +300,3 @@ def _private(path: Path) -> Iterator[Any]:
     path.touch(0o600, exist_ok=False)
     with path.open("wb") as file:
         yield file
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)

@@ -99,11 +99,16 @@ class Store:
         Raises:
             StoreUnavailable: The database cannot be asked.
         """
+        with self.asking(), self.reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Say ``StoreUnavailable`` for what waiting may cure, whether SQLAlchemy or the driver itself says it."""
         try:
-            with self.reader.connect() as connection:
-                yield connection
-        except (DBAPIError, PoolTimeout) as error:
-            if not _is_outage(error):
+            yield
+        except (DBAPIError, PoolTimeout, self.engine.dialect.loaded_dbapi.OperationalError) as error:
+            if isinstance(error, DBAPIError) and not _is_outage(error):
                 raise
             raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
 
@@ -122,17 +127,12 @@ class Store:
         Raises:
             StoreUnavailable: The database cannot be asked.
         """
-        try:
-            with self.engine.connect() as plain:
-                steady = plain if self.is_sqlite else plain.execution_options(isolation_level="REPEATABLE READ")
-                with steady.begin():
-                    if self.is_sqlite:
-                        steady.exec_driver_sql("BEGIN")
-                    yield steady
-        except (DBAPIError, PoolTimeout) as error:
-            if not _is_outage(error):
-                raise
-            raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
+        with self.asking(), self.engine.connect() as plain:
+            steady = plain if self.is_sqlite else plain.execution_options(isolation_level="REPEATABLE READ")
+            with steady.begin():
+                if self.is_sqlite:
+                    steady.exec_driver_sql("BEGIN")
+                yield steady
 
     def write_at_once(self, statement: str, parameters: Parameters) -> Rows:
         """Run one statement of PostgreSQL that is a transaction of its own, on disk when this returns.
@@ -220,22 +220,17 @@ def alone(store: Store) -> Iterator[Connection]:
     """Open a writing transaction with every other writer shut out (contract D23).
 
     Raises:
-        StoreUnavailable: As ``Store.write``; also where a writer takes over five seconds.
+        StoreUnavailable: The database is away, or a writer did not end within five seconds.
     """
     if store.is_sqlite:
         with store.write() as connection:
             yield connection
         return
-    try:
-        with store.engine.begin() as connection:
-            notes = connection.info
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK})
-            yield connection
-        _refuse_uncertain_commit(notes)
-    except (DBAPIError, PoolTimeout) as error:
-        if not _is_outage(error):
-            raise
-        raise StoreUnavailable("The database is busy. Try again shortly.") from error
+    with store.asking(), store.engine.begin() as connection:
+        notes = connection.info
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK})
+        yield connection
+    _refuse_uncertain_commit(notes)
 
 
 def _is_outage(error: DBAPIError | PoolTimeout | sqlite3.OperationalError) -> bool:

@@ -10,10 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, Select, func, select, text, union
-from sqlalchemy.exc import DBAPIError
 
 from prefs.domain.terms import Act, AddressKind, Channel
-from prefs.errors import StoreUnavailable
 from prefs.storage import ledger
 from prefs.storage.base import Store, alone
 from prefs.storage.people import insert_new
@@ -51,17 +49,14 @@ def one_moment(store: Store) -> Iterator[Connection]:
     Raises:
         StoreUnavailable: The database cannot be asked.
     """
-    try:
-        with store.engine.connect() as connection:
-            if store.is_sqlite:
-                connection.exec_driver_sql("BEGIN")
-            else:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            yield connection
-            connection.rollback()
-    except DBAPIError as error:
-        raise StoreUnavailable("The database cannot be asked just now. Try again shortly.") from error
+    with store.asking(), store.engine.connect() as connection:
+        if store.is_sqlite:
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        yield connection
+        connection.rollback()
 
 
 def settled_position(store: Store) -> int:

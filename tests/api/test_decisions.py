@@ -43,6 +43,7 @@ def test_an_answer_has_every_field_of_the_contract(world: World) -> None:
         pytest.param({"at": 0}, 422, "at", "invalid", id="a time as a number"),
         pytest.param({"at": "yesterday"}, 422, "at", "invalid", id="a time in words"),
         pytest.param({"country": "Germany"}, 422, "country", "invalid", id="a country in words"),
+        pytest.param({"country": "UK"}, 422, "country", "invalid", id="a country that is none"),
         pytest.param({"colour": "red"}, 422, "colour", "unknown_field", id="an unknown field"),
         pytest.param({"explain": "yes"}, 422, "explain", "invalid", id="a word for a yes"),
     ],

@@ -39,6 +39,7 @@ def test_a_file_goes_up_and_its_parts_come_down(world: World, tmp_path: Path) ->
     assert (found["status"], found["error"], found["ledger_position"]) == ("done", None, 1)
     assert found["counts"] == {"rows": 3, "kept": 1, "blocked": 1, "rejected": 1}
     assert found["reasons"] == {"unsubscribed": 1, "no_at_sign": 1}
+    assert (found["columns"], found["key_only"], found["progress"]) == (["email"], 0, None)
     parts = {part: world.get(url.removeprefix(world.services.base_url)) for part, url in found["links"].items()}
     assert parts["kept"].data == b"id,email\n2,ben@example.com\n"
     assert parts["kept"].headers["Content-Disposition"] == "attachment; filename=kept.csv"
@@ -74,6 +75,7 @@ def test_a_parquet_file_comes_back_as_parquet(world: World, tmp_path: Path) -> N
         ({"column": "mail"}, "column"),
         ({"hashed": "crc"}, "hashed"),
         ({"country": "Germany"}, "country"),
+        ({"country": "UK"}, "country"),
         ({"at": "tomorrow"}, "at"),
         ({"at": "2026-11-24T13:00:00"}, "at"),
         ({"at": "2020-01-01T00:00:00Z"}, "at"),
@@ -178,3 +180,75 @@ def test_an_outage_is_waited_out_and_a_broken_file_fails_with_a_sentence(
     work(world)
     found = world.get(f"/v1/scrubs/{failing}").json
     assert (found["status"], found["error"]) == ("failed", "This is not a Parquet file.")
+
+
+def test_a_database_that_stays_away_ends_a_scrub_after_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefs.errors import StoreUnavailable
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr("prefs.services.scrub.Scrub.run", away)
+    number = upload(world).json["id"]
+    for _ in range(24):
+        work(world)
+        assert world.get(f"/v1/scrubs/{number}").json["status"] == "running"
+        world.clock.forward(hours=1)
+    work(world)
+
+    found = world.get(f"/v1/scrubs/{number}").json
+    assert (found["status"], found["error"]) == (
+        "failed",
+        "The database could not be asked for a day. Send the file again.",
+    )
+
+
+def test_a_database_cut_off_in_the_middle_of_a_copy_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    import psycopg
+
+    error = sqlite3.OperationalError if world.services.kit.store.is_sqlite else psycopg.OperationalError
+
+    def cut_off(*_: object) -> None:
+        raise error("the connection is lost")
+
+    number = upload(world).json["id"]
+    with monkeypatch.context() as broken:
+        broken.setattr("prefs.storage.facts.copy_facts", cut_off)
+        work(world)
+    assert world.get(f"/v1/scrubs/{number}").json["status"] == "running"
+    world.clock.forward(seconds=121)
+    work(world)
+
+    assert world.get(f"/v1/scrubs/{number}").json["status"] == "done"
+
+
+def test_while_a_scrub_runs_it_tells_how_far_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefs.errors import StoreUnavailable
+
+    def half(_self: object, _order: object, told: Any) -> None:
+        for fraction in (0.5, 0.6):  # the second comes too soon to be noted
+            told("reading", fraction, 10)
+        raise StoreUnavailable("away")
+
+    number = upload(world).json["id"]
+    assert world.get(f"/v1/scrubs/{number}").json["progress"] is None
+    monkeypatch.setattr("prefs.services.scrub.Scrub.run", half)
+    work(world)
+
+    assert world.get(f"/v1/scrubs/{number}").json["progress"] == {"step": "reading", "rows_done": 5, "rows": 10}
+
+
+def test_a_caller_learns_why_unknown_hashes_are_unavailable(world: World) -> None:
+    import hashlib
+
+    world.client.post(world.link())  # a link names a key only
+    content = f"h\n{hashlib.md5(b'new@example.com').hexdigest()}\n".encode()
+    number = upload(world, content, topic="product-offers", hashed="md5").json["id"]
+    work(world)
+
+    found = world.get(f"/v1/scrubs/{number}").json
+    assert (found["reasons"], found["key_only"]) == ({"unavailable": 1}, 1)

@@ -27,12 +27,18 @@ def test_a_file_is_split_counted_and_certified(prefs: Prefs, tmp_path: Path) -> 
     ]  # fmt: skip
     assert kept.read_text() == "id,email\n2,ben@example.com\n"
     assert ADA not in done.stdout + done.stderr
+    assert "Addresses read from email." in done.stderr
     certificate = str(tmp_path / "kept.certificate.json")
     assert prefs("scrub", "--verify", certificate).returncode == 0
     kept.write_text("id,email\n1,x\n")
     changed = prefs("scrub", "--verify", certificate)
     assert changed.returncode == 1
     assert "changed  kept: kept.csv" in changed.stdout
+    kept.unlink()
+    missing = prefs("scrub", "--verify", certificate)
+    assert missing.returncode == 1
+    assert "missing  kept: kept.csv" in missing.stdout
+    assert "nothing is proven" in missing.stderr
 
 
 def test_counts_can_be_read_by_a_program(prefs: Prefs, tmp_path: Path) -> None:
@@ -86,11 +92,26 @@ def test_usage_errors_exit_with_two_and_say_the_mend(prefs: Prefs, tmp_path: Pat
         ((*given, "events", "--out", str(tmp_path / "k.csv")), "--column"),
         ((*given, "events", "--out", str(tmp_path / "k.xlsx")), ".csv or .parquet"),
         ((*given, "events", "--out", str(tmp_path / "people.csv")), "Two of the files are the same"),
+        ((*given, "events", "--out", str(tmp_path / "k.csv"), "--country", "Germany"), "like DE"),
+        ((*given, "events", "--out", str(tmp_path / "k.csv"), "--country", "UK"), "write GB"),
         ((*given, "events", "--out", str(tmp_path / "k.csv"), "--at", "2020-01-01T00:00Z"), "past"),
     ):
         done = prefs(*arguments)
         assert done.returncode == 2, arguments
         assert words in done.stderr
+
+
+def test_too_small_a_memory_limit_is_a_sentence_and_leaves_no_output(prefs: Prefs, tmp_path: Path) -> None:
+    audience, kept = tmp_path / "people.csv", tmp_path / "kept.csv"
+    audience.write_text("email\n" + "".join(f"p{number}@example.com\n" for number in range(200_000)))
+    given = ("scrub", str(audience), "--channel", "email", "--topic", "events", "--out", str(kept))
+
+    done = prefs(*given, "--memory-limit", "1MB")
+
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert "Give more with --memory-limit" in done.stderr
+    assert not kept.exists()
+    assert prefs(*given).returncode == 0
 
 
 def test_the_bar_shows_rows_and_seconds_left() -> None:

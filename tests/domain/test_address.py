@@ -147,7 +147,8 @@ def test_what_looks_like_an_address_in_a_text_is_masked(text: str, shown: str) -
 
 def test_calling_codes_of_the_eea_and_the_uk_are_known() -> None:
     assert all(
-        calling_code_region_is_eea_or_uk(number) for number in ("+4915112345678", "+447700900123", "+35699123456")
+        calling_code_region_is_eea_or_uk(number)
+        for number in ("+4915112345678", "+447700900123", "+35699123456", "+262692123456")
     )
     assert not any(
         calling_code_region_is_eea_or_uk(number) for number in ("+14155550123", "+41791234567", "+81312345678")

@@ -2,26 +2,31 @@
 
 import base64
 import csv
+import hashlib
+import io
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-from hypothesis import given
+import duckdb
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from prefs.domain.address import parse_address
 from prefs.domain.decision import Question, RecipientState, decide
 from prefs.domain.ledger import Entry, Standing
 from prefs.domain.shapes import shape_of, state_of
-from prefs.domain.terms import Act, Channel, ConsentKind, MessageClass, Reason
+from prefs.domain.terms import KIND_OF_CHANNEL, Act, AddressKind, Channel, ConsentKind, MessageClass, Reason
 from prefs.errors import InvalidAddress
+from prefs.services.audience import NOT_A_HASH
 from prefs.services.decisions import Asked
 from prefs.services.kit import open_address
 from prefs.services.scrub import Order
 from prefs.storage import ledger, people
-from tests.make import NOON, World, make_entry
+from tests.make import NOON, Clock, World, make_entry, make_world
 
 CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.VOICE, Channel.WHATSAPP, Channel.PUSH, Channel.POSTAL)
 COUNTRIES = (None, "US", "DE", "GB", "CA")
@@ -101,6 +106,7 @@ ODD: dict[Channel, list[str]] = {
     Channel.PUSH: ["unknown", " Token 1 ", "", "e\u0301", "Token\u200b1"],
     Channel.POSTAL: ["REF/1 ", "ref/1", "", "straße 1"],
 }  # fmt: skip
+OVER_TWO_LINES = ["p13@example.com\n", "no\nbody"]
 ODD[Channel.VOICE] = ODD[Channel.WHATSAPP] = ODD[Channel.SMS]
 
 
@@ -167,54 +173,155 @@ def questions(world: World, dice: random.Random, channel: Channel) -> list[Asked
     ]
 
 
-def compare(world: World, asked: Asked, texts: list[str], folder: Path) -> None:
-    audience, kept, blocked, rejected = (folder / f"{part}.csv" for part in ("audience", "kept", "blocked", "rejected"))
-    for old in (kept, blocked, rejected):
-        old.unlink(missing_ok=True)
-    with audience.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("id", "address"))
-        writer.writerows(enumerate(texts))
-    expected: dict[str, tuple[str, str]] = {}
-    for number, (text, decision) in enumerate(
-        zip(texts, world.services.decisions.ask_many(asked, texts).decisions, strict=True)
-    ):
-        expected[str(number)] = (str(decision.outcome), str(decision.reason or ""))
+@dataclass(frozen=True)
+class File:
+    """How addresses are given: in how many columns, as which hash, in which kind of file."""
+
+    columns: int = 1
+    hashed: str | None = None
+    ending: str = ".csv"
+
+    @property
+    def names(self) -> list[str]:
+        return ["address"] if self.columns == 1 else [f"address{number}" for number in range(self.columns)]
+
+    def cell(self, channel: Channel, text: str) -> str:
+        """Return what the file says of an address; odd texts stand as they are."""
+        if self.hashed is None:
+            return text
+        try:
+            value = parse_address(channel, text).value
+        except InvalidAddress:
+            return text
+        return hashlib.new(self.hashed, value.encode()).hexdigest()
+
+    def write(self, path: Path, rows: Sequence[Sequence[str]]) -> dict[str, int]:
+        """Write the rows, numbered, and return the line each number begins at."""
+        if self.ending == ".parquet":
+            connection = duckdb.connect()
+            connection.execute(f"CREATE TABLE people (id INTEGER, {', '.join(f'{one} VARCHAR' for one in self.names)})")
+            marks = ", ".join("?" for _ in range(self.columns + 1))
+            numbered = [[number, *(cell or None for cell in row)] for number, row in enumerate(rows)]
+            connection.executemany(f"INSERT INTO people VALUES ({marks})", numbered)
+            connection.table("people").write_parquet(str(path))
+            return {str(number): number + 1 for number in range(len(rows))}
+        lines, text = {}, io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(("id", *self.names))
+        for number, row in enumerate(rows):
+            lines[str(number)] = 1 + text.getvalue().count("\n")
+            writer.writerow((number, *row))
+        path.write_text(text.getvalue(), newline="")
+        return lines
+
+
+Answer = tuple[str, str, str]
+"""Outcome or "rejected", reason, and the column that decided; of allowed rows the first alone."""
+GRAVITY = ("allowed", "deferred", "blocked", "rejected")
+
+
+def answers_of_decide(world: World, asked: Asked, rows: Sequence[Sequence[str]], file: File) -> dict[str, Answer]:
+    """Return what the gravest answer about any address of a row is, asked one by one."""
+    texts = sorted({text for row in rows for text in row if text})
+    told = {}
+    for text, decision in zip(texts, world.services.decisions.ask_many(asked, texts).decisions, strict=True):
+        told[text] = (str(decision.outcome), str(decision.reason or ""))
         try:
             parse_address(asked.channel, text)
         except InvalidAddress as error:
             assert decision.reason is Reason.INVALID_ADDRESS
-            expected[str(number)] = ("rejected", error.code)
+            told[text] = ("rejected", NOT_A_HASH if file.hashed else error.code)
+    found: dict[str, Answer] = {}
+    for number, row in enumerate(rows):
+        each = [(*told[text], name) for text, name in zip(row, file.names, strict=True) if text]
+        gravest = max(each, key=lambda one: GRAVITY.index(one[0]), default=("rejected", "empty", file.names[0]))
+        found[str(number)] = gravest if gravest[0] != "allowed" else ("allowed", "", "")
+    return found
 
-    order = Order(audience=audience, asked=asked, kept=kept, blocked=blocked, rejected=rejected)
-    report = world.services.scrub.run(order)
 
-    found = {row["id"]: ("allowed", "") for row in read(kept)}
-    found |= {row["id"]: (row["prefs_outcome"], row["prefs_reason"]) for row in read(blocked)}
-    found |= {row["row"].split(",")[0]: ("rejected", row["reason"]) for row in read(rejected)}
+def compare(
+    world: World, asked: Asked, texts: Sequence[str | Sequence[str]], folder: Path, file: File = File()
+) -> None:
+    """Scrub rows of addresses (or one address a row) and lay the answers beside those of ``decide``."""
+    rows = [[text] if isinstance(text, str) else text for text in texts]
+    audience, kept, blocked = (folder / f"{part}{file.ending}" for part in ("audience", "kept", "blocked"))
+    rejected = folder / "rejected.csv"
+    lines = file.write(audience, [[file.cell(asked.channel, text) for text in row] for row in rows])
+    expected = answers_of_decide(world, asked, rows, file)
+
+    report = world.services.scrub.run(
+        Order(
+            audience=audience,
+            asked=asked,
+            kept=kept,
+            blocked=blocked,
+            rejected=rejected,
+            columns=file.names if file.columns > 1 else (),
+            hashed=file.hashed,
+        )
+    )
+
+    found = {row["id"]: ("allowed", "", "") for row in read(kept)}
+    found |= {row["id"]: (row["prefs_outcome"], row["prefs_reason"], row["prefs_column"]) for row in read(blocked)}
+    bad = {row["row"].split(",")[0]: row for row in read(rejected)}
+    found |= {number: ("rejected", row["reason"], row["column"]) for number, row in bad.items()}
     assert found == expected
-    assert report.kept + report.blocked + report.rejected == report.rows == len(texts)
+    assert {number: int(row["line"]) for number, row in bad.items()} == {number: lines[number] for number in bad}
+    assert report.kept + report.blocked + report.rejected == report.rows == len(rows)
 
 
 def read(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
+    if path.suffix == ".parquet":
+        found = duckdb.connect().read_parquet(str(path))
+        texts = [["" if value is None else str(value) for value in row] for row in found.fetchall()]
+        return [dict(zip(found.columns, row, strict=True)) for row in texts]
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_every_row_gets_the_answer_decide_gives(world: World, tmp_path: Path, seed: int) -> None:
-    dice = random.Random(seed)
-    fill(world, dice)
-    if seed % 2:
-        world.services.decisions.numbers.note_registry_copy(NOON.date())
+FILES = st.builds(
+    File,
+    columns=st.integers(1, 3),
+    hashed=st.sampled_from((None, "sha256", "md5")),
+    ending=st.sampled_from((".csv", ".parquet")),
+)
+SCRUBS = st.lists(st.tuples(st.sampled_from(CHANNELS), st.integers(0, 4), FILES), min_size=4, max_size=6)
 
-    for channel in CHANNELS:
-        texts = ADDRESSES[channel] + ODD[channel]
-        dice.shuffle(texts)
-        for asked in questions(world, dice, channel):
-            compare(world, asked, texts, tmp_path)
+
+def test_every_row_gets_the_answer_decide_gives(
+    new_database: Callable[[Path], str], clock: Clock, tmp_path: Path
+) -> None:
+    """Whatever stands, on every channel, for every question, in any kind of file."""
+    numbers = itertools.count()
+
+    # Not shrunk: an example takes seconds, and no seed is simpler than another.
+    @settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
+    @given(seed=st.integers(0, 2**32), registry_copied=st.booleans(), scrubs=SCRUBS)
+    def holds(seed: int, registry_copied: bool, scrubs: list[tuple[Channel, int, File]]) -> None:
+        dice, folder = random.Random(seed), tmp_path / str(next(numbers))
+        folder.mkdir()
+        world = make_world(new_database(folder), clock, folder)
+        fill(world, dice)
+        if registry_copied:
+            world.services.decisions.numbers.note_registry_copy(NOON.date())
+        for channel, question, file in scrubs:
+            asked, texts = questions(world, dice, channel)[question], ADDRESSES[channel] + ODD[channel] + OVER_TWO_LINES
+            if file.hashed and KIND_OF_CHANNEL[channel] is AddressKind.PHONE:
+                asked, texts = told_by_hash(channel, texts)
+            dice.shuffle(texts)
+            rows = [[text, *(dice.choice(["", *texts]) for _ in range(file.columns - 1))] for text in texts]
+            compare(world, asked, rows, folder, file)
+        world.services.kit.store.dispose()
+
+    holds()
+
+
+def told_by_hash(channel: Channel, texts: Sequence[str]) -> tuple[Asked, list[str]]:
+    """Return a question without quiet hours, and numbers without a second form: of a hash nobody can tell either."""
+    asked = Asked(channel=channel, message_class=MessageClass.TRANSACTIONAL)
+    return asked, [text for text in texts if "52" not in text[:5] and "54" not in text[:5]]
 
 
 def test_addresses_stored_under_an_older_key_are_found_and_their_states_joined(
