@@ -24,7 +24,7 @@ from prefs.errors import InvalidInput, StoreUnavailable
 from prefs.services.alone import alone_in
 from prefs.services.decisions import Asked, Decisions, is_timed
 from prefs.services.deltas import check_since, moved
-from prefs.services.engine import DEFAULT_MEMORY, Engine, Fraction, opened, quoted
+from prefs.services.engine import DEFAULT_MEMORY, Engine, Fraction, literal, opened, quoted
 from prefs.services.kit import Kit
 from prefs.services.scrub import Told
 from prefs.services.standing_index import SHAPES, StandingIndex
@@ -257,7 +257,7 @@ class _Job:
             message_class=str(question.message_class),
             unknown_outcome=str(unknown.outcome),
             unknown_reason=str(unknown.reason) if unknown.reason else None,
-            rows=engine.value(f"SELECT count(*) FROM read_parquet({quoted(self.folder / path)})"),
+            rows=engine.value(f"SELECT count(*) FROM read_parquet({literal(self.folder / path)})"),
             path=str(path),
         )
 

@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from prefs.domain.decision import RecipientState
 from prefs.domain.shapes import NOTHING, next_change, shape_of
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel
-from prefs.services.engine import Engine, Fraction, opened, plainly, quoted
+from prefs.services.engine import Engine, Fraction, literal, opened, plainly, quoted
 from prefs.storage import facts, ledger
 from prefs.storage.base import Store
 from prefs.storage.states import load_states_within
@@ -227,7 +227,7 @@ def _shape(engine: Engine, lines: Path, places: Path, at: datetime) -> None:
         SELECT key::UUID AS key, effective_at, entry_id, CASE WHEN until > $at THEN until END AS ends,
                concat_ws('|', everywhere, scope, fact, CASE WHEN until <= $at THEN 0 ELSE 1 END,
                          coalesce(sender::VARCHAR, ''), coalesce(flag, '')) AS described
-        FROM read_csv({quoted(lines)}, {_CSV}, columns={types})
+        FROM read_csv({literal(lines)}, {_CSV}, columns={types})
         """.replace("$at", str(to_microseconds(at)))
     )
     lines.unlink()
@@ -237,7 +237,7 @@ def _shape(engine: Engine, lines: Path, places: Path, at: datetime) -> None:
         _shape_part(engine, f"hash(key) % {parts} = {part}" if parts > 1 else "true")
     engine.run("DROP TABLE fact")
     engine.run(
-        f"CREATE TABLE place AS SELECT key::UUID AS key, country, zone FROM read_csv({quoted(places)}, {_CSV}, "
+        f"CREATE TABLE place AS SELECT key::UUID AS key, country, zone FROM read_csv({literal(places)}, {_CSV}, "
         "columns={key: 'VARCHAR', country: 'VARCHAR', zone: 'VARCHAR'})"
     )
     engine.run(

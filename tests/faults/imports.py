@@ -163,7 +163,8 @@ def _judge(service: Running, listed: list[str], bad: int, hit: list[str], left: 
         kept = {f"sup_{number}" for number in connection.execute(theirs).scalars()}
         # What came after the upload stands in its own name: nothing but a later word of the person ends it.
         later = theirs.where(ledger_entry.c.effective_at > found.uploaded_at).subquery()
-        gone = select(func.count()).where(later.c.id.not_in(select(standing.c.entry_id)))
+        stands = select(standing.c.entry_id).where(standing.c.entry_id == later.c.id).exists()
+        gone = select(func.count()).select_from(later).where(~stands)
         lost = len(set(left) - kept) + connection.execute(gone).scalar_one()
     allowed = 0
     for start in range(0, len(listed), 50_000):
