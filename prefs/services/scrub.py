@@ -5,7 +5,6 @@ key; every shape is decided once by the one ``decide``. What was read survives a
 what was decided does not: an answer is never older than its ledger position says.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -25,8 +24,9 @@ from prefs.domain.calling_hours import telling_digits
 from prefs.domain.decision import Decision, Question, RecipientState, decide
 from prefs.domain.shapes import state_of
 from prefs.domain.terms import KIND_OF_CHANNEL, AddressKind, Channel, Outcome
-from prefs.errors import Conflict, InvalidAddress, InvalidInput, StoreUnavailable
+from prefs.errors import InvalidAddress, InvalidInput, StoreUnavailable
 from prefs.services import audience as audiences
+from prefs.services.alone import alone_in
 from prefs.services.audience import Audience
 from prefs.services.certificates import Certificates
 from prefs.services.decisions import Asked, Decisions, is_timed
@@ -610,11 +610,7 @@ def _alone(work: Path) -> Iterator[None]:
         Conflict: Another process is at it.
     """
     work.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (work / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict("Another scrub writes to the same file. Wait for its end.") from error
+    with alone_in(work, "Another scrub writes to the same file. Wait for its end."):
         yield
         shutil.rmtree(work)
 
