@@ -98,7 +98,7 @@ def test_a_mistake_takes_the_focus_to_its_summary_and_the_link_to_the_field(page
     tab_to(page, "main button")
     enter(page)
 
-    assert page.locator("#errors:focus").count() == 1
+    page.locator("#errors:focus").wait_for()  # the browser moves the focus a moment after the page is there
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert urlsplit(page.url).fragment == "address"
