@@ -109,7 +109,7 @@ def test_the_saved_banner_has_the_focus(page: Page, site: Site) -> None:
     tab_to(page, "button:text('Save my choices')")
     enter(page)
 
-    assert page.locator("#saved:focus").count() == 1
+    page.locator("#saved:focus").wait_for()
 
 
 def test_enter_on_a_fresh_page_does_nothing(page: Page, site: Site) -> None:
