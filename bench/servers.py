@@ -51,17 +51,13 @@ def main() -> None:
 
 def _slow(found: Measured, server: str, what: str, start: bytes) -> None:
     """Print how ordinary requests fare beside clients that trickle."""
-    quiet = load.request("GET", "/bench/noop")
     with _trickling(found.port, start):
         times, lost = [], 0
         for _ in range(ORDINARY):
             started = time.perf_counter()
-            try:
-                client = Client(found.port, timeout=2)
-                client.ask(quiet)
-                client.close()
+            if _is_answered(found, "/bench/noop", seconds=2):
                 times.append(time.perf_counter() - started)
-            except (OSError, AssertionError):
+            else:
                 lost += 1
             if lost >= 3:
                 break
@@ -127,9 +123,9 @@ def _slow_requests(found: Measured) -> Callable[[], int]:
     return end
 
 
-def _is_answered(found: Measured, path: str) -> bool:
+def _is_answered(found: Measured, path: str, *, seconds: float = 20) -> bool:
     try:
-        client = Client(found.port, timeout=20)
+        client = Client(found.port, timeout=seconds)
         client.ask(load.request("GET", path))
         client.close()
     except (OSError, AssertionError):
@@ -143,14 +139,10 @@ def _killed_worker(found: Measured, server: str) -> None:
     os.kill(worker, signal.SIGKILL)
     started = time.perf_counter()
     while time.perf_counter() - started < 30:
-        try:
-            client = Client(found.port, timeout=1)
-            client.ask(load.request("GET", "/healthz"))
-            client.close()
+        if _is_answered(found, "/healthz", seconds=1):
             print(f"{server}: a killed worker is replaced after {time.perf_counter() - started:.1f} s", flush=True)
             return
-        except (OSError, AssertionError):
-            time.sleep(0.05)
+        time.sleep(0.05)
     print(f"{server}: a killed worker is not replaced within 30 s", flush=True)
 
 

@@ -3,7 +3,8 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -69,14 +70,8 @@ def scrub(audience: Path | None, verify: Path | None, as_json: bool, **given: An
     if audience is None:
         raise click.UsageError("Missing argument 'AUDIENCE'.")
     made = cli.services()
-    bar = Bar() if sys.stderr.isatty() else None
-    try:
-        report = made.scrub.run(_order(audience, given), bar.told if bar else None)
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted. The same command goes on where this one was; answers are taken afresh.", err=True)
-        sys.exit(cli.FAILURE)
-    if bar:
-        bar.end()
+    with progress("Interrupted. The same command goes on where this one was; answers are taken afresh.") as told:
+        report = made.scrub.run(_order(audience, given), told)
     _show(report, as_json=as_json)
 
 
@@ -182,3 +177,16 @@ class Bar:
     def end(self) -> None:
         """Take the bar away."""
         self.write("\r\x1b[K")
+
+
+@contextmanager
+def progress(interrupted: str) -> Iterator[Callable[[str, float, int], None] | None]:
+    """Lend who draws a bar where somebody watches, else None; Ctrl-C ends the command with these words."""
+    bar = Bar() if sys.stderr.isatty() else None
+    try:
+        yield bar.told if bar else None
+    except KeyboardInterrupt:
+        click.echo(f"\n{interrupted}", err=True)
+        sys.exit(cli.FAILURE)
+    if bar:
+        bar.end()

@@ -1,7 +1,6 @@
 """``prefs snapshot``: the answers of one moment as Parquet."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import click
 
 from prefs import cli
 from prefs.cli.people import CHANNELS
-from prefs.cli.scrub import Bar
+from prefs.cli.scrub import progress
 from prefs.domain.terms import Channel
 
 if TYPE_CHECKING:
@@ -48,21 +47,15 @@ def snapshot(
       prefs snapshot --out answers-since --channel email --since 1842
     """
     services = cli.services()
-    bar = Bar() if sys.stderr.isatty() else None
-    try:
+    with progress("Interrupted; nothing was written. Run the same command again.") as told:
         made = services.snapshots.write(
             out,
             channels=[Channel(one) for one in channels],
             topics=topics,
             since=since,
             memory=memory_limit,
-            told=bar.told if bar else None,
+            told=told,
         )
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted; nothing was written. Run the same command again.", err=True)
-        sys.exit(cli.FAILURE)
-    if bar:
-        bar.end()
     _show(made, as_json=as_json)
 
 

@@ -322,6 +322,15 @@ class Decisions:
             address_key=receipt.address_key,
         )
 
+    def refuse_held_back(self) -> None:
+        """Marketing fails closed: with an opt-out still in the journal no list may be called clean (D24).
+
+        Raises:
+            StoreUnavailable: One waits there.
+        """
+        if self.held_back():
+            raise StoreUnavailable("An opt-out waits to be written. Run this again when the database takes changes.")
+
     def _load(self, channel: Channel, groups: Sequence[Sequence[bytes]]) -> tuple[int, list[RecipientState]]:
         """Ask the store, twice if need be: a pooled connection may have been dropped meanwhile."""
         for _ in range(2):

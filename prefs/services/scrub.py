@@ -127,7 +127,7 @@ class Scrub:
         """
         self.decisions.question(order.asked)
         _check(order, self.kit.now())
-        self._refuse_held()
+        self.decisions.refuse_held_back()
         with _alone(order.work), ThreadPoolExecutor(1) as beside, self._work_file(order) as (engine, audience):
             input_digest = beside.submit(audiences.digest, order.audience)
             rows = _Rows(engine, told, _estimated_rows(engine, audience))
@@ -138,16 +138,11 @@ class Scrub:
             with facts.one_moment(self.kit.store) as connection:
                 self._refuse_new_hashes(order)
                 job.decide_all(connection)
-            self._refuse_held()
+            self.decisions.refuse_held_back()
             job.write(input_digest)
             report = job.report(self.decisions.policy_version(), input_digest)
             job.place(report)
         return report
-
-    def _refuse_held(self) -> None:
-        """Marketing fails closed: with an opt-out still in the journal no file may be called clean (D24)."""
-        if self.decisions.held_back():
-            raise StoreUnavailable("An opt-out waits to be written. Run this again when the database takes changes.")
 
     def _refuse_new_hashes(self, order: Order) -> None:
         """The first list of hashes asks for keys that the rows, read before it came, do not have (D34)."""

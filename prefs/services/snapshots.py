@@ -20,7 +20,7 @@ from prefs.domain.decision import Decision, Question, decide
 from prefs.domain.formats import HEX_DIGITS
 from prefs.domain.shapes import state_of
 from prefs.domain.terms import Channel
-from prefs.errors import InvalidInput, StoreUnavailable
+from prefs.errors import InvalidInput
 from prefs.services.alone import alone_in
 from prefs.services.decisions import Asked, Decisions, is_timed
 from prefs.services.deltas import check_since, moved
@@ -108,18 +108,14 @@ class Snapshots:
         wanted = self._wanted(channels, topics)
         if folder.exists() and any(folder.iterdir()):
             raise InvalidInput("The folder is not empty. Name a new one.", field="out", code="not_empty")
-        self._refuse_held()
+        self.decisions.refuse_held_back()
         with _beside(folder) as work:
             made = self._make(work, wanted, since, memory, told)
-            self._refuse_held()
+            self.decisions.refuse_held_back()
             manifest = {"format": FORMAT, **asdict(made), "made_at": made.made_at.isoformat()}
             (work / _WHOLE / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
             (work / _WHOLE).replace(folder)
         return made
-
-    def _refuse_held(self) -> None:
-        if self.decisions.held_back():
-            raise StoreUnavailable("An opt-out waits to be written. Run this again when the database takes changes.")
 
     def _make(self, work: Path, wanted: Wanted, since: int | None, memory: str, told: Told | None) -> Snapshot:
         rows = self._refresh(wanted, memory, told)

@@ -20,7 +20,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from prefs.domain.ledger import Entry, with_id
 from prefs.domain.references import act_number
@@ -171,15 +171,12 @@ def _write_together(connection: Connection, pieces: Sequence[Writing], now: date
         made = first_facts.write(connection, [Newcomer(one.look.known, one.entries) for one in newcomers.values()], now)
         _write_beside(connection, [one for one in newcomers.values() if one.look.known.subject in made])
         return [one.look.known.subject in made if one.look.is_new else _write_sqlite(connection, one) for one in pieces]
-    except (DBAPIError, sqlite3.IntegrityError) as error:
-        if isinstance(error, DBAPIError) and not _concerns_one(error):
+    except (IntegrityError, sqlite3.IntegrityError) as error:
+        raise _Apart from error
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
             raise
         raise _Apart from error
-
-
-def _concerns_one(error: DBAPIError) -> bool:
-    """True where one piece is at fault: it broke a constraint, or somebody holds its address."""
-    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _write_beside(connection: Connection, written: Sequence[Writing]) -> None:
